@@ -1,0 +1,5 @@
+//! A stream's data contract.
+
+mod model;
+
+pub use model::*;

@@ -1,0 +1,1 @@
+//! Bytes of Kafka records to Arrow columns and rejects.

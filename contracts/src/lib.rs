@@ -1,0 +1,15 @@
+//! The pure half of Weir: what a record must look like, what it becomes, and how far a table has come.
+//!
+//! - [`contract`]: a stream's data contract (Open Data Contract Standard 3.2 YAML) and its checks.
+//! - [`decode`]: bytes of Kafka records → Arrow columns and rejects.
+//! - [`progress`]: the vector of offsets that every table carries, and the rules by which it moves.
+//! - [`class`]: the closed lists of error and reject classes.
+//! - [`names`]: every name that is written to disk or to the wire.
+//!
+//! Nothing here does IO, reads a clock or draws a random number.
+
+pub mod class;
+pub mod contract;
+pub mod decode;
+pub mod names;
+pub mod progress;

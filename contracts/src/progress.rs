@@ -1,0 +1,1 @@
+//! The vector of offsets that every table carries.
