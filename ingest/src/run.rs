@@ -1,0 +1,520 @@
+//! The loop of one stream: read, decode, write, commit.
+//!
+//! Roles: the *source* hands out partitions and records; the *batch* turns records into chunks and
+//! counts what becomes of every offset; the *writer* encodes chunks; a *flight* puts the files and
+//! commits them while the next batch is being read. Flow, per turn: decide whether to flush, then
+//! wait for whichever comes first, the flight's outcome or the source's next event.
+//!
+//! Invariants:
+//! - A partition is read from the table's head, and from nowhere else.
+//! - What a flight commits begins where the table ends; if it does not, another writer was faster:
+//!   everything uncommitted is thrown away and reading starts again at the heads.
+//! - A flight's outcome is awaited before its partitions are given back, and before the next flight.
+//! - A dropped loop (a crash) leaves the table before or after a commit, never between.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures::future::{Either, select};
+use weir_catalog::error::CatalogError;
+use weir_catalog::table::Base;
+use weir_contract::class::{ErrorClass, RejectClass};
+use weir_contract::decode::Decoder;
+use weir_contract::names::SourceId;
+use weir_contract::progress::{Progress, Steps};
+
+use crate::batch::Batch;
+use crate::event::IngestEvent;
+use crate::flight::{Committer, Flight, Outcome, landed};
+use crate::flush::{Flush, FlushFacts, decide_flush};
+use crate::resume::{Problem, Resume, ResumeFacts, decide_resume};
+use crate::source::{Event, Source};
+use crate::stream::{IngestError, Report, Stream, Until};
+use crate::writer::{DayWriter, Writer};
+
+/// The longest wait for the source in one turn: bounds how late a signal or a landing is seen.
+const TURN: Duration = Duration::from_millis(50);
+/// Room that one more read of the source may need, bytes.
+const READ_ROOM: usize = 16 << 20;
+/// How long partitions that are being revoked wait for the commit under way.
+const REVOKE_WAIT: Duration = Duration::from_secs(5);
+/// How long the last batch may take to commit once the run is told to end.
+const DRAIN_WAIT: Duration = Duration::from_secs(8);
+/// Failed commits in a row after which a bounded run gives up.
+const FAILURES_MAX: u32 = 5;
+/// How often a bounded run looks at what other members of the group committed.
+const LOOK_INTERVAL_MS: i64 = 1_000;
+
+/// A stream whose source is open.
+pub(crate) struct Run<'a, S: Source> {
+    stream: Stream<'a, S>,
+    id: SourceId,
+    base: Base,
+    batch: Batch,
+    writer: Option<Writer>,
+    flight: Option<Flight>,
+    targets: BTreeMap<i32, i64>,
+    pub(crate) report: Report,
+    failures: u32,
+    started_ms: i64,
+    looked_at_ms: i64,
+}
+
+/// What a turn brought.
+enum Turn<B> {
+    Landed(Outcome),
+    Event(Event<B>),
+}
+
+/// Whether what was in flight is in the table now.
+#[derive(PartialEq)]
+enum Landing {
+    Committed,
+    /// It is not, and neither may be what was read behind it.
+    Refused,
+}
+
+impl<'a, S: Source> Run<'a, S> {
+    pub(crate) async fn open(
+        stream: Stream<'a, S>,
+        started_ms: i64,
+    ) -> Result<Run<'a, S>, IngestError> {
+        let identity = stream.source.identity().await?;
+        let base = stream.lake.ensure_raw(&stream.contract, &stream.table).await?;
+        let decoder = Decoder::new(stream.contract.clone(), &identity.source.short());
+        let mut targets = BTreeMap::new();
+        if stream.settings.until == Until::Latest {
+            let marks = stream.source.watermarks(&identity.partitions).await?;
+            targets = marks.iter().map(|mark| (mark.partition, mark.stable)).collect();
+        }
+        let fingerprints = identity.source.topic_id == "-";
+        let mut run = Run {
+            id: identity.source,
+            base,
+            batch: Batch::new(decoder, fingerprints),
+            writer: None,
+            flight: None,
+            targets,
+            report: Report::default(),
+            failures: 0,
+            started_ms,
+            looked_at_ms: started_ms,
+            stream,
+        };
+        run.starts(&identity.partitions).await?;
+        Ok(run)
+    }
+
+    pub(crate) async fn turn_until_done(&mut self) -> Result<(), IngestError> {
+        loop {
+            if self.told_to_end() {
+                return self.drain().await;
+            }
+            if self.reached_targets().await? {
+                self.report.complete = true;
+                return Ok(());
+            }
+            let flush = self.decide_flush();
+            if flush == Flush::Now {
+                self.launch()?;
+            }
+            match self.next_turn(flush != Flush::Hold).await? {
+                Turn::Landed(outcome) => self.land(outcome).await?,
+                Turn::Event(event) => self.handle(event).await?,
+            }
+        }
+    }
+
+    async fn handle(&mut self, event: Event<S::Batch>) -> Result<(), IngestError> {
+        match event {
+            Event::Idle => Ok(()),
+            Event::Records(records) => self.take(&records),
+            Event::End { partition, offset } => {
+                let now_ms = self.now_ms();
+                self.batch.reach(partition, offset, now_ms);
+                Ok(())
+            }
+            Event::Assigned(partitions) => self.assigned(&partitions).await,
+            Event::Revoked { partitions, lost } => self.revoked(&partitions, lost).await,
+            Event::OutOfRange { partition, position } => {
+                self.abandon(&format!("partition {partition} has no offset {position} any more"));
+                self.settle().await?;
+                self.restart().await
+            }
+            Event::Reset(reason) => {
+                self.abandon(&reason);
+                self.batch.end_all();
+                self.settle().await?;
+                self.tell(&IngestEvent::ClientRebuilt { reason });
+                Ok(())
+            }
+        }
+    }
+
+    /// Records into the open batch.
+    fn take(&mut self, records: &S::Batch) -> Result<(), IngestError> {
+        let now_ms = self.now_ms();
+        if self.report.first_fetch_ms.is_none() {
+            self.report.first_fetch_ms = Some(now_ms - self.started_ms);
+            self.tell(&IngestEvent::FirstFetch);
+        }
+        let mut writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => self.open_writer()?,
+        };
+        let mut pushed = Ok(());
+        let taken = self.batch.take(records, now_ms, |chunk| {
+            if pushed.is_ok() {
+                pushed = writer.push(chunk);
+            }
+        });
+        self.writer = Some(writer);
+        pushed?;
+        self.report.add(&taken);
+        self.report.memory_peak = self.report.memory_peak.max(self.memory());
+        match taken.other_record {
+            Some((partition, offset)) => {
+                Err(self.stopped(&[Problem::OtherRecord { partition, offset }]))
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn assigned(&mut self, partitions: &[i32]) -> Result<(), IngestError> {
+        self.report.assignments += 1;
+        let starts = self.starts(partitions).await?;
+        self.begin(&starts);
+        self.stream.source.start(&self.reads(&starts)).await?;
+        self.tell(&IngestEvent::PartitionsStarted { offsets: starts });
+        Ok(())
+    }
+
+    async fn revoked(&mut self, partitions: &[i32], lost: bool) -> Result<(), IngestError> {
+        let partitions = partitions.to_vec();
+        let touched = self.batch.touches(&partitions);
+        if touched {
+            self.abandon("partitions in it were revoked");
+        }
+        partitions.iter().for_each(|partition| self.batch.end(*partition));
+        let landing = self.settle().await?;
+        self.stream.source.release().await?;
+        self.tell(&IngestEvent::PartitionsRevoked { partitions, lost });
+        if !touched && landing == Landing::Committed {
+            return Ok(());
+        }
+        self.abandon("the batch before it is not in the table");
+        self.restart().await
+    }
+
+    /// Hands the open batch over to be committed.
+    fn launch(&mut self) -> Result<(), IngestError> {
+        let mut writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => self.open_writer()?,
+        };
+        let steps = self.batch.close(&mut writer, self.now_ms())?;
+        let steps = Steps::from([(self.id.to_string(), steps)]);
+        let commit_id = self.commit_id();
+        let memory = writer.memory();
+        let committer = self.committer();
+        let work = committer.batch(self.base.clone(), writer, commit_id.clone(), steps.clone());
+        let work = (self.stream.spawn)(Box::pin(work));
+        self.tell(&IngestEvent::CommitStarted { commit_id: commit_id.clone() });
+        self.flight = Some(Flight { work, commit_id, steps, memory });
+        Ok(())
+    }
+
+    /// Takes note of how the flight ended, and starts again from the heads if it was refused.
+    async fn land(&mut self, outcome: Outcome) -> Result<(), IngestError> {
+        if self.note(outcome).await? == Landing::Committed {
+            return Ok(());
+        }
+        self.abandon("the batch before it is not in the table");
+        self.restart().await
+    }
+
+    async fn note(&mut self, outcome: Outcome) -> Result<Landing, IngestError> {
+        let Some(Flight { commit_id, steps, .. }) = self.flight.take() else {
+            return Ok(Landing::Committed);
+        };
+        match outcome.map(landed) {
+            Ok(Ok(receipt)) => {
+                self.failures = 0;
+                let steps: Vec<_> = steps.into_values().flatten().collect();
+                self.report.commit(&steps, &receipt);
+                self.tell(&IngestEvent::committed(commit_id, &steps, &receipt));
+                self.base = receipt.base;
+                let heads: Vec<_> = steps.iter().map(|(p, step)| (*p, step.until)).collect();
+                self.stream.source.publish(&heads).await;
+                Ok(Landing::Committed)
+            }
+            Ok(Err(fences)) => {
+                self.failures = 0;
+                self.report.fenced += 1;
+                self.tell(&IngestEvent::fenced(commit_id, &fences));
+                Ok(Landing::Refused)
+            }
+            Err(error) if error.class() == ErrorClass::Retry => {
+                self.failed(commit_id, error).await?;
+                Ok(Landing::Refused)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A commit failed in a way that may pass: waits, or gives up.
+    async fn failed(&mut self, commit_id: String, error: CatalogError) -> Result<(), IngestError> {
+        self.failures += 1;
+        let failures = self.failures;
+        self.tell(&IngestEvent::CommitFailed { commit_id, error: error.to_string(), failures });
+        if self.stream.settings.until != Until::Forever && failures >= FAILURES_MAX {
+            return Err(error.into());
+        }
+        let wait = Duration::from_millis(100 << failures.min(7));
+        self.stream.lake.env.clock.sleep(wait).await;
+        Ok(())
+    }
+
+    /// Throws the open batch away; the partitions stay held, without a position.
+    fn abandon(&mut self, reason: &str) {
+        let records = self.batch.abandon();
+        self.writer = None;
+        if records > 0 {
+            self.report.abandoned += 1;
+            self.tell(&IngestEvent::BatchAbandoned { records, reason: reason.into() });
+        }
+    }
+
+    /// Reads all partitions held from the table's heads again.
+    async fn restart(&mut self) -> Result<(), IngestError> {
+        let held = self.batch.partitions();
+        if held.is_empty() {
+            return Ok(());
+        }
+        let starts = self.starts(&held).await?;
+        self.begin(&starts);
+        self.stream.source.restart(&self.reads(&starts)).await?;
+        self.tell(&IngestEvent::PartitionsStarted { offsets: starts });
+        Ok(())
+    }
+
+    /// Waits for the flight, if any, for at most [`REVOKE_WAIT`]. One that is still under way then is
+    /// left to itself: whatever becomes of it, the table's head says so.
+    async fn settle(&mut self) -> Result<Landing, IngestError> {
+        match self.await_flight(REVOKE_WAIT).await {
+            Some(outcome) => self.note(outcome).await,
+            None if self.flight.take().is_some() => Ok(Landing::Refused),
+            None => Ok(Landing::Committed),
+        }
+    }
+
+    async fn await_flight(&mut self, wait: Duration) -> Option<Outcome> {
+        let flight = self.flight.as_mut()?;
+        let timer = self.stream.lake.env.clock.sleep(wait);
+        match select(&mut flight.work, timer).await {
+            Either::Left((outcome, _)) => Some(outcome),
+            Either::Right(_) => None,
+        }
+    }
+
+    /// Where `partitions` start; opens the source or records accepted steps first where needed.
+    async fn starts(&mut self, partitions: &[i32]) -> Result<Vec<(i32, i64)>, IngestError> {
+        let mut looked_twice = false;
+        loop {
+            self.reload().await?;
+            let progress = self.base.progress()?;
+            let known = progress.sources.contains_key(&self.id.to_string());
+            let marks = if known {
+                self.stream.source.watermarks(partitions).await?
+            } else {
+                let all = self.stream.source.identity().await?.partitions;
+                self.stream.source.watermarks(&all).await?
+            };
+            let decision = decide_resume(&ResumeFacts {
+                source: &self.id,
+                progress: &progress,
+                watermarks: &marks,
+                start: self.stream.settings.start,
+                accept: &self.stream.settings.accept,
+            });
+            match decision {
+                Resume::Start(starts) => return Ok(starts),
+                Resume::Record { steps, accepted } => self.record(steps, accepted).await?,
+                // The head may have moved between the two reads: look once more before stopping.
+                Resume::Stop(problems) if looked_twice => return Err(self.stopped(&problems)),
+                Resume::Stop(_) => looked_twice = true,
+            }
+        }
+    }
+
+    async fn record(&mut self, steps: Steps, accepted: Vec<String>) -> Result<(), IngestError> {
+        let (base, commit_id) = (self.base.clone(), self.commit_id());
+        match self.committer().record(base, commit_id, steps, &accepted).await.map(landed)? {
+            Ok(receipt) => {
+                self.base = receipt.base;
+                self.tell(&IngestEvent::StepsRecorded { accepted });
+            }
+            // Another member was faster: what it wrote down is read next.
+            Err(_) => self.report.fenced += 1,
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, starts: &[(i32, i64)]) {
+        let limited = self.stream.settings.until == Until::Latest;
+        for (partition, position) in starts {
+            // A partition that did not exist at the start has no target and is left to the next run.
+            let target = limited.then(|| self.targets.get(partition).copied().unwrap_or(0));
+            self.batch.begin(*partition, *position, target);
+        }
+    }
+
+    /// The offsets to read from: where the table keeps a fingerprint, the record before its head is
+    /// read once more and compared.
+    fn reads(&mut self, starts: &[(i32, i64)]) -> Vec<(i32, i64)> {
+        let progress = self.base.progress().unwrap_or_default();
+        let known = progress.sources.get(&self.id.to_string());
+        let mut reads = starts.to_vec();
+        for (partition, offset) in &mut reads {
+            if let Some(last) = known.and_then(|k| k.get(partition)).and_then(|p| p.last.clone()) {
+                *offset = last.offset;
+                self.batch.probe(*partition, last);
+            }
+        }
+        reads
+    }
+
+    async fn reload(&mut self) -> Result<(), IngestError> {
+        let table = &self.stream.table;
+        self.base = self.stream.lake.table(table).await?.ok_or_else(|| IngestError {
+            class: ErrorClass::BadData,
+            message: format!("table {table} was dropped while it was being written"),
+        })?;
+        self.looked_at_ms = self.now_ms();
+        Ok(())
+    }
+
+    /// Whether the table holds every partition up to the end that it had at the start.
+    async fn reached_targets(&mut self) -> Result<bool, IngestError> {
+        if self.stream.settings.until != Until::Latest || self.flight.is_some() {
+            return Ok(false);
+        }
+        if self.holds_targets()? {
+            return Ok(true);
+        }
+        if self.batch.at_targets() && self.now_ms() - self.looked_at_ms >= LOOK_INTERVAL_MS {
+            self.reload().await?;
+            return self.holds_targets();
+        }
+        Ok(false)
+    }
+
+    fn holds_targets(&self) -> Result<bool, IngestError> {
+        let progress = self.base.progress()?;
+        let known = progress.sources.get(&self.id.to_string());
+        Ok(self.targets.iter().all(|(partition, target)| {
+            known.and_then(|k| k.get(partition)).map_or(0, |p| p.until) >= *target
+        }))
+    }
+
+    fn told_to_end(&self) -> bool {
+        if self.stream.shutdown.load(Ordering::Relaxed) {
+            return true;
+        }
+        match self.stream.settings.until {
+            Until::For(time) => self.now_ms() - self.started_ms >= time.as_millis() as i64,
+            _ => false,
+        }
+    }
+
+    /// Commits what is open, within [`DRAIN_WAIT`]; what does not make it is read again by the next run.
+    async fn drain(&mut self) -> Result<(), IngestError> {
+        let ends_ms = self.now_ms() + DRAIN_WAIT.as_millis() as i64;
+        for _ in 0..2 {
+            let left = Duration::from_millis((ends_ms - self.now_ms()).max(0) as u64);
+            match self.await_flight(left).await {
+                Some(outcome) if self.note(outcome).await? == Landing::Refused => {
+                    self.abandon("the run ended");
+                }
+                None if self.flight.is_some() => {
+                    self.abandon("the run ended before the batch ahead of it was committed");
+                    return Ok(());
+                }
+                _ => {}
+            }
+            if self.batch.moved_at_ms().is_none() {
+                break;
+            }
+            self.launch()?;
+        }
+        self.report.complete = !self.stream.shutdown.load(Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn decide_flush(&self) -> Flush {
+        let moved_at_ms = self.batch.moved_at_ms();
+        let age_ms = moved_at_ms.map_or(0, |moved| self.now_ms() - moved);
+        let facts = FlushFacts {
+            moved: moved_at_ms.is_some(),
+            rows: self.batch.rows(),
+            bytes: self.batch.bytes(),
+            age: Duration::from_millis(age_ms.max(0) as u64),
+            in_flight: self.flight.is_some(),
+            memory_full: self.memory() + READ_ROOM > self.stream.settings.memory_max,
+            draining: self.stream.settings.until == Until::Latest && self.batch.at_targets(),
+        };
+        decide_flush(&facts, &self.stream.settings.flush)
+    }
+
+    async fn next_turn(&mut self, records: bool) -> Result<Turn<S::Batch>, IngestError> {
+        let source = self.stream.source.next(TURN, records);
+        let Some(flight) = &mut self.flight else { return Ok(Turn::Event(source.await?)) };
+        match select(&mut flight.work, source).await {
+            Either::Left((outcome, _)) => Ok(Turn::Landed(outcome)),
+            Either::Right((event, _)) => Ok(Turn::Event(event?)),
+        }
+    }
+
+    fn open_writer(&self) -> Result<Writer, IngestError> {
+        let lake = &self.stream.lake;
+        let writer = DayWriter::new(lake.format.clone(), self.base.schema()?);
+        Ok(if self.stream.settings.threaded {
+            Writer::threaded(writer)?
+        } else {
+            Writer::Inline(writer)
+        })
+    }
+
+    /// Bytes held: what the source may queue, the open batch, and the one in flight.
+    fn memory(&self) -> usize {
+        self.stream.settings.source_memory
+            + self.batch.memory()
+            + self.writer.as_ref().map_or(0, Writer::memory)
+            + self.flight.as_ref().map_or(0, |flight| flight.memory)
+    }
+
+    fn committer(&self) -> Committer {
+        Committer { lake: self.stream.lake.clone(), advance: self.stream.settings.advance }
+    }
+
+    fn commit_id(&self) -> String {
+        self.stream.lake.env.ids.uuid().to_string()
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.stream.lake.env.clock.now_ms()
+    }
+
+    fn tell(&mut self, event: &IngestEvent) {
+        (self.stream.listen)(event);
+    }
+
+    fn stopped(&self, problems: &[Problem]) -> IngestError {
+        let lines: Vec<_> = problems.iter().map(Problem::to_string).collect();
+        IngestError {
+            class: ErrorClass::BadData,
+            message: format!("stream of table {} stopped: {}", self.stream.table, lines.join("; ")),
+        }
+    }
+}
