@@ -1,0 +1,40 @@
+//! Seeded simulation of ingest: the real loop and the real commit layer on a fake broker, clock, disk
+//! and pointer, driven by one seed on one thread.
+//!
+//! - [`rng`]: the seed's stream of choices. - [`clock`]: virtual time, and ids. - [`disk`]: a disk that
+//!   forgets what was not synced. - [`store`]: an object store over it that is slow and fails.
+//! - [`pointer`]: a catalog whose answers get lost. - [`broker`]: a topic, and a group that rebalances.
+//! - [`format`]: data files as lines of text. - [`foreign`]: another engine that commits in between.
+//! - [`world`]: the driver: processes, faults, time. - [`audit`]: what must hold in the end.
+//!
+//! Every await of a fake gives the driver a turn, so that a crash can happen there.
+
+pub mod audit;
+pub mod broker;
+pub mod clock;
+pub mod disk;
+pub mod foreign;
+pub mod format;
+pub mod pointer;
+pub mod rng;
+pub mod store;
+pub mod world;
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// Pending once: a point at which the driver may do something else, or crash the process.
+pub struct Turn(bool);
+
+/// Gives the driver a turn.
+pub fn turn() -> Turn {
+    Turn(false)
+}
+
+impl Future for Turn {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.0, true) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
