@@ -1,0 +1,248 @@
+//! The crash suite: the real binary against a real Kafka, killed, frozen and fought over, while a
+//! producer writes down what the broker acknowledged. One third of the faults kill a process and start
+//! it again at once, one third only after its partner took over, one third freeze it past the session's
+//! end and wake it; the broker is restarted now and then. In the end everything that the producer's list
+//! holds, and nothing else, must be in the table.
+
+mod feeder;
+mod process;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use weir_catalog::{Lake, LakeOptions};
+use weir_contract::names::TableName;
+
+pub use feeder::{Feeder, List, write_csv};
+pub use process::{Ear, Heard, Weir, lock};
+
+use crate::sample::Rng;
+use crate::stack::{Kafka, KafkaOptions};
+
+/// Partitions of the topic.
+const PARTITIONS: i32 = 6;
+/// A member that is silent for this long loses its partitions.
+const SESSION: Duration = Duration::from_secs(6);
+/// Faults between two restarts of the broker.
+const BROKER_EVERY: usize = 20;
+
+/// What to do.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// How many faults.
+    pub faults: usize,
+    /// The seed of their order and instants.
+    pub seed: u64,
+    /// The binary.
+    pub weir: PathBuf,
+    /// The folder of `contracts/*.yaml`.
+    pub contracts: PathBuf,
+    /// Where the lake, the configs and the logs go.
+    pub folder: PathBuf,
+}
+
+/// What was done, and what came of it.
+#[derive(Debug, Default, Clone, serde::Serialize)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// Killed and started again at once.
+    pub kills_at_once: u64,
+    /// Killed, and started again after the partner took over.
+    pub kills_after_takeover: u64,
+    /// Frozen past the session's end, then woken.
+    pub freezes: u64,
+    /// Broker restarts.
+    pub broker_restarts: u64,
+    /// Commits under way at a kill, of unknown outcome to their writer, that had landed.
+    pub unknown_landed: u64,
+    /// The same, that had not.
+    pub unknown_not_landed: u64,
+    /// What the processes said.
+    pub heard: Heard,
+    /// Records that must be accepted.
+    pub accepted: u64,
+    /// Records that must be rejected.
+    pub rejected: u64,
+    /// Seconds that it took.
+    pub seconds: u64,
+}
+
+/// What the readers shall compare: the lake as it was left, and the producer's list.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The report.
+    pub report: Report,
+    /// A config that opens the lake.
+    pub config: PathBuf,
+    /// The producer's list.
+    pub list: List,
+    /// The broker, still running.
+    pub kafka: Kafka,
+}
+
+/// Runs the plan. An error says what went wrong and where the logs are.
+pub fn run(plan: &Plan) -> Result<Outcome> {
+    let begun = Instant::now();
+    std::fs::create_dir_all(&plan.folder)?;
+    let kafka = Kafka::start_own(&KafkaOptions::default())?;
+    kafka.client()?.create_topic("vending.health", PARTITIONS, &[])?;
+    let feeder = Feeder::start(&kafka, "vending.health", PARTITIONS, plan.seed)?;
+    let ear = Arc::new(Mutex::new(Ear::default()));
+    let mut processes = Vec::new();
+    for name in ["a", "b"] {
+        let config = write_config(plan, &kafka, name)?;
+        let mut weir = Weir::new(name, &plan.weir, &config, &ear);
+        weir.start()?;
+        processes.push(weir);
+    }
+    let mut crash = Crash {
+        rng: Rng::new(plan.seed ^ 0xc0ffee),
+        report: Report { seed: plan.seed, ..Report::default() },
+        folder: plan.folder.clone(),
+        processes,
+    };
+    std::thread::sleep(Duration::from_secs(3));
+    for fault in 0..plan.faults {
+        crash.fault(fault).with_context(|| format!("at fault {fault} of seed {}", plan.seed))?;
+        if fault % BROKER_EVERY == BROKER_EVERY - 1 {
+            let _held = lock(&feeder.pause);
+            kafka.restart()?;
+            crash.report.broker_restarts += 1;
+        }
+        crash.check()?;
+    }
+    let list = feeder.finish()?;
+    std::thread::sleep(Duration::from_secs(2));
+    for process in &mut crash.processes {
+        process.stop()?;
+    }
+    let config = write_config(plan, &kafka, "last")?;
+    let report = finish(crash.report, &list, &lock(&ear).heard, begun);
+    Ok(Outcome { report, config, list, kafka })
+}
+
+fn finish(mut report: Report, list: &List, heard: &Heard, begun: Instant) -> Report {
+    report.heard = heard.clone();
+    report.accepted = list.values().filter(|accepted| **accepted).count() as u64;
+    report.rejected = list.len() as u64 - report.accepted;
+    report.seconds = begun.elapsed().as_secs();
+    report
+}
+
+impl Report {
+    /// Fails if one of the things that the suite is about never happened.
+    pub fn check(&self) -> Result<()> {
+        let counts = [
+            ("takeovers", self.heard.takeovers),
+            ("fenced or abandoned batches", self.heard.fenced + self.heard.abandoned),
+            ("fenced batches", self.heard.fenced),
+            ("conflicts", self.heard.conflicts),
+            ("unknown outcomes", self.unknown_landed + self.unknown_not_landed),
+            ("accepted records", self.accepted),
+            ("rejected records", self.rejected),
+        ];
+        for (what, count) in counts {
+            ensure!(count > 0, "no {what} in the whole run: it proves nothing about them: {self:?}");
+        }
+        Ok(())
+    }
+}
+
+struct Crash {
+    rng: Rng,
+    report: Report,
+    folder: PathBuf,
+    processes: Vec<Weir>,
+}
+
+impl Crash {
+    fn fault(&mut self, number: usize) -> Result<()> {
+        let victim = self.rng.below(2) as usize;
+        std::thread::sleep(Duration::from_millis(200 + self.rng.below(800)));
+        // Half of the faults strike while a commit is under way.
+        if self.rng.below(2) == 0 {
+            self.processes[victim].await_commit(Duration::from_secs(2));
+            std::thread::sleep(Duration::from_millis(self.rng.below(12)));
+        }
+        match number % 3 {
+            0 => {
+                self.kill(victim)?;
+                self.report.kills_at_once += 1;
+            }
+            1 => {
+                self.kill(victim)?;
+                std::thread::sleep(SESSION + Duration::from_secs(2));
+                self.report.kills_after_takeover += 1;
+            }
+            _ => {
+                self.processes[victim].freeze(true)?;
+                std::thread::sleep(SESSION + Duration::from_secs(2));
+                self.processes[victim].freeze(false)?;
+                self.report.freezes += 1;
+                return Ok(());
+            }
+        }
+        self.processes[victim].start()
+    }
+
+    fn kill(&mut self, victim: usize) -> Result<()> {
+        if let Some(commit_id) = self.processes[victim].kill()? {
+            if landed(&self.folder, &commit_id)? {
+                self.report.unknown_landed += 1;
+            } else {
+                self.report.unknown_not_landed += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&mut self) -> Result<()> {
+        self.processes.iter_mut().try_for_each(Weir::check)
+    }
+}
+
+/// Whether the table holds the commit: it is among the last sixteen.
+fn landed(folder: &Path, commit_id: &str) -> Result<bool> {
+    let warehouse = folder.join("lake");
+    let lake = Lake::open_local(&warehouse, &folder.join("catalog.db"), "weir", LakeOptions::default())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let base = runtime.block_on(lake.table(&TableName::raw("vending.health")))?;
+    let Some(base) = base else { return Ok(false) };
+    Ok(base.progress()?.commits.iter().any(|commit| commit == commit_id))
+}
+
+fn write_config(plan: &Plan, kafka: &Kafka, name: &str) -> Result<PathBuf> {
+    let path = plan.folder.join(format!("{name}.toml"));
+    let contract = plan.contracts.join("vending.health.yaml");
+    let Some(contract) = contract.to_str() else { bail!("the contracts' path is not UTF-8") };
+    let text = format!(
+        r#"warehouse = "lake"
+
+[catalog]
+uri = "sqlite:///{folder}/catalog.db"
+
+[kafka]
+bootstrap_servers = "{bootstrap}"
+instance = "{name}"
+
+[kafka.properties]
+"session.timeout.ms" = "{session}"
+"heartbeat.interval.ms" = "500"
+
+[ingest.flush]
+interval = "300ms"
+
+[streams."vending.health"]
+topic = "vending.health"
+contract = "{contract}"
+"#,
+        folder = plan.folder.display(),
+        bootstrap = kafka.bootstrap(),
+        session = SESSION.as_millis(),
+    );
+    std::fs::write(&path, text)?;
+    Ok(path)
+}

@@ -1,0 +1,210 @@
+//! One `weir ingest` process: started, killed, frozen, and listened to through its log.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+/// What all processes said, counted.
+#[derive(Debug, Default, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Heard {
+    /// Batches in the table.
+    pub commits: u64,
+    /// Attempts that another writer beat.
+    pub conflicts: u64,
+    /// Batches refused because another writer had moved the partitions.
+    pub fenced: u64,
+    /// Batches thrown away because their partitions were revoked or the batch before was refused.
+    pub abandoned: u64,
+    /// Partitions started by another process than the one that had them before.
+    pub takeovers: u64,
+    /// Clients that died and were built anew.
+    pub rebuilt: u64,
+    /// Commits that failed in a way that may pass.
+    pub failed: u64,
+}
+
+/// What is known of all processes at the moment.
+#[derive(Debug, Default)]
+pub struct Ear {
+    /// The counts.
+    pub heard: Heard,
+    owners: std::collections::BTreeMap<(String, i64), String>,
+    errors: Vec<String>,
+}
+
+/// A process of the group.
+pub struct Weir {
+    name: String,
+    binary: PathBuf,
+    config: PathBuf,
+    log: PathBuf,
+    child: Option<Child>,
+    ear: Arc<Mutex<Ear>>,
+    /// Commits begun and not yet heard of again.
+    pending: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl Weir {
+    /// Not started yet. `config` names the process as a static member of the group.
+    pub fn new(name: &str, binary: &Path, config: &Path, ear: &Arc<Mutex<Ear>>) -> Weir {
+        Weir {
+            name: name.into(),
+            binary: binary.into(),
+            config: config.into(),
+            log: config.with_extension("log"),
+            child: None,
+            ear: ear.clone(),
+            pending: Arc::default(),
+        }
+    }
+
+    /// Starts the process.
+    pub fn start(&mut self) -> Result<()> {
+        let mut child = Command::new(&self.binary)
+            .args(["--log-format", "json", "--config"])
+            .arg(&self.config)
+            .arg("ingest")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.binary.display()))?;
+        let stderr = child.stderr.take().context("no stderr")?;
+        let mut log = std::fs::File::options().create(true).append(true).open(&self.log)?;
+        self.pending = Arc::default();
+        let (name, ear, pending) = (self.name.clone(), self.ear.clone(), self.pending.clone());
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let _ = std::io::Write::write_all(&mut log, format!("{line}\n").as_bytes());
+                hear(&line, &name, &mut lock(&ear), &mut lock(&pending));
+            }
+        });
+        self.child = Some(child);
+        Ok(())
+    }
+
+    /// SIGKILL. Returns the commit that was under way, if any: its outcome is unknown to its writer.
+    pub fn kill(&mut self) -> Result<Option<String>> {
+        let Some(mut child) = self.child.take() else { return Ok(None) };
+        child.kill()?;
+        child.wait()?;
+        // What it had said before it died is still in the pipe.
+        std::thread::sleep(Duration::from_millis(30));
+        Ok(lock(&self.pending).first().cloned())
+    }
+
+    /// SIGSTOP, or SIGCONT.
+    pub fn freeze(&self, freeze: bool) -> Result<()> {
+        let Some(child) = &self.child else { bail!("{} is not running", self.name) };
+        signal(child.id(), if freeze { "STOP" } else { "CONT" })
+    }
+
+    /// SIGTERM; it must be gone within 10 s. Returns how long it took.
+    pub fn stop(&mut self) -> Result<Duration> {
+        let Some(mut child) = self.child.take() else { bail!("{} is not running", self.name) };
+        let begun = Instant::now();
+        signal(child.id(), "TERM")?;
+        while begun.elapsed() < Duration::from_secs(10) {
+            if let Some(status) = child.try_wait()? {
+                if !status.success() {
+                    bail!("{} ended with {status} after SIGTERM; see {}", self.name, self.log.display());
+                }
+                return Ok(begun.elapsed());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        child.kill()?;
+        child.wait()?;
+        bail!("{} was not out within 10 s of SIGTERM; see {}", self.name, self.log.display())
+    }
+
+    /// Fails if the process ended by itself.
+    pub fn check(&mut self) -> Result<()> {
+        if let Some(child) = &mut self.child
+            && let Some(status) = child.try_wait()?
+        {
+            bail!("{} ended by itself with {status}; see {}", self.name, self.log.display());
+        }
+        if let Some(error) = lock(&self.ear).errors.first() {
+            bail!("{} logged an error: {error}", self.name);
+        }
+        Ok(())
+    }
+
+    /// Waits until a commit is under way, at most `wait`.
+    pub fn await_commit(&self, wait: Duration) -> bool {
+        let begun = Instant::now();
+        while begun.elapsed() < wait {
+            if !lock(&self.pending).is_empty() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        false
+    }
+}
+
+impl Drop for Weir {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = signal(child.id(), "CONT");
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// The guard, whoever died holding it.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn signal(pid: u32, name: &str) -> Result<()> {
+    let mut kill = Command::new("sh");
+    kill.args(["-c", r#"kill -"$1" "$2""#, "sh", name]).arg(pid.to_string());
+    if !kill.status()?.success() {
+        bail!("cannot send SIG{name} to {pid}");
+    }
+    Ok(())
+}
+
+/// Takes one line of the log: `fields.detail` holds the event.
+fn hear(line: &str, name: &str, ear: &mut Ear, pending: &mut BTreeSet<String>) {
+    let Ok(line) = serde_json::from_str::<Value>(line) else { return };
+    if line["level"] == "ERROR" {
+        ear.errors.push(line["fields"]["message"].to_string());
+    }
+    let Some(detail) = line["fields"]["detail"].as_str() else { return };
+    let Ok(event) = serde_json::from_str::<Value>(detail) else { return };
+    let commit_id = event["commit_id"].as_str().unwrap_or_default().to_string();
+    match event["event"].as_str().unwrap_or_default() {
+        "commit_started" => {
+            pending.insert(commit_id);
+            return;
+        }
+        "batch_committed" => {
+            ear.heard.commits += 1;
+            ear.heard.conflicts += event["conflicts"].as_u64().unwrap_or_default();
+        }
+        "batch_fenced" => ear.heard.fenced += 1,
+        "batch_abandoned" => ear.heard.abandoned += 1,
+        "client_rebuilt" => ear.heard.rebuilt += 1,
+        "commit_failed" => ear.heard.failed += 1,
+        "partitions_started" => {
+            let stream = line["fields"]["stream"].to_string();
+            for pair in event["offsets"].as_array().into_iter().flatten() {
+                let key = (stream.clone(), pair[0].as_i64().unwrap_or_default());
+                let before = ear.owners.insert(key, name.to_string());
+                ear.heard.takeovers += u64::from(before.is_some_and(|before| before != name));
+            }
+        }
+        _ => {}
+    }
+    pending.remove(&commit_id);
+}
