@@ -1,3 +1,5 @@
+//! The samples: the shapes and the mistakes that they promise.
+
 use std::collections::HashSet;
 
 use chrono::{DateTime, SecondsFormat};
