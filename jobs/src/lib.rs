@@ -1,1 +1,15 @@
-//! placeholder
+//! The one binary: command line, config, output, logs and the wiring of the other crates. It holds
+//! no logic of its own.
+//!
+//! - [`cli`]: the commands and flags; [`commands`]: one file for each, reading → calling → printing.
+//! - [`config`]: `weir.toml`, variables and flags, checked as a whole.
+//! - [`failure`], [`output`], [`telemetry`], [`shutdown`]: how a command ends, and what it says.
+//! - [`reference`]: `docs/reference.md`, made from the same tables.
+
+pub mod cli;
+pub mod config;
+pub mod failure;
+pub mod output;
+pub mod reference;
+pub mod shutdown;
+pub mod telemetry;

@@ -1,0 +1,233 @@
+//! The command line. What is written here is what `weir --help` and `docs/reference.md` say.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::value::parse_duration;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   done
+  1   a handled failure: bad or lost data, a finding of `weir verify`, no permission, a bug
+  2   wrong usage, config or contract
+  75  try again: the broker is away, a commit lost its race, another process took over
+  99  nothing to do (only with --exit-99-when-idle)
+  128 + the signal's number: ended by a second signal before it was done";
+
+const EXAMPLES: &str = "\
+Examples:
+  weir contracts check contracts/vending.health.yaml
+  weir ingest --until-latest          take what the topics hold now, then stop
+  weir query \"SELECT count(*) FROM raw.vending_health\"
+  weir verify                         is every record there exactly once?
+
+A config of three parts is enough: where the lake is, where Kafka is, and one table per stream.
+  warehouse = \"lake\"
+  catalog.uri = \"sqlite:///lake/catalog.db\"
+  kafka.bootstrap_servers = \"localhost:9092\"
+  [streams.\"vending.health\"]
+  topic = \"vending.health\"
+  contract = \"contracts/vending.health.yaml\"
+Every key: docs/reference.md.";
+
+/// Kafka in, Apache Iceberg out: every record becomes exactly one row, provably.
+#[derive(Debug, Parser)]
+#[command(name = "weir", version, after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The config file [default: $WEIR_CONFIG, else weir.toml].
+    #[arg(long, global = true, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+    /// Set a key of the config for this run; may be given again.
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Form of the log on stderr [default: human on a terminal, json elsewhere].
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+    /// Form of the output on stdout [default: human on a terminal, json elsewhere].
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub output: Option<OutputFormat>,
+    /// End stdout with one JSON object that holds the result, the exit code and any failure.
+    #[arg(long, global = true)]
+    pub result_json: bool,
+}
+
+/// Form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Human on a terminal, JSON elsewhere.
+    Auto,
+    /// For people.
+    Human,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Form of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For people.
+    Human,
+    /// One JSON object per line.
+    Json,
+}
+
+/// What weir can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Read the streams of the config from Kafka and append them to their tables.
+    #[command(after_help = INGEST_HELP)]
+    Ingest(Ingest),
+    /// Show how far behind Kafka the tables are, per partition.
+    #[command(after_help = "Example:\n  weir lag --stream vending.health")]
+    Lag(Lag),
+    /// Check that every record is in its table exactly once; exit 1 with the offsets if not.
+    #[command(after_help = VERIFY_HELP)]
+    Verify(Verify),
+    /// List the tables of the lake.
+    Tables,
+    /// List the snapshots of a table that still stand.
+    #[command(after_help = "Example:\n  weir snapshots raw.vending_health")]
+    Snapshots(Snapshots),
+    /// Run one SQL query over the lake.
+    #[command(after_help = QUERY_HELP)]
+    Query(Query),
+    /// Work on data contracts.
+    #[command(subcommand)]
+    Contracts(Contracts),
+}
+
+const INGEST_HELP: &str = "\
+Positions come from the tables, never from Kafka's group offsets: it can be killed at any time and
+started again, and several processes may share the work. SIGTERM or SIGINT ends it within 10 s,
+the batch under way committed or abandoned whole; a second signal ends it at once.
+
+A stream stops by itself when going on would hide a loss. Look at the message, then accept it:
+  lost-offsets     Kafka no longer has records that the table lacks
+  recreated-topic  the topic was deleted and made again
+  other-cluster    the brokers are another Kafka cluster
+  truncated-topic  the topic ends before the table's position
+What was accepted is recorded in the table.
+
+Examples:
+  weir ingest                                        for ever, all streams of the config
+  weir ingest --until-latest                         up to the ends found at the start
+  weir ingest --stream vending.health --for 1h       one stream for an hour";
+
+const VERIFY_HELP: &str = "\
+Counts, counters, offsets and files of each table are compared with one another. A finding names
+the exact offsets. Rows that another engine deleted are a finding until somebody says why:
+  weir verify raw.vending_health --acknowledge 4358109269898191000 --reason \"GDPR request 17\"";
+
+const QUERY_HELP: &str = "\
+All tables are there under their names, namespace first. With --snapshot or --as-of every table of
+the query is read as it was then; the command says which snapshot it took and how far off it is.
+
+Examples:
+  weir query \"SELECT event_type, count(*) FROM raw.vending_health GROUP BY 1 ORDER BY 2 DESC\"
+  weir query --as-of 2026-11-21T10:00:00Z \"SELECT count(*) FROM raw.vending_health\"";
+
+/// `weir ingest`.
+#[derive(Debug, Args)]
+pub struct Ingest {
+    /// Only this stream; may be given again [default: all streams of the config].
+    #[arg(long = "stream", value_name = "STREAM")]
+    pub streams: Vec<String>,
+    /// Stop when the ends that the topics have at the start are reached.
+    #[arg(long, conflicts_with = "duration")]
+    pub until_latest: bool,
+    /// Stop after so long, for example 30s, 10m or 1h.
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
+    pub duration: Option<std::time::Duration>,
+    /// Go on although this happened, and record it in the table; may be given again.
+    #[arg(long = "accept", value_name = "KIND")]
+    pub accept: Vec<Accept>,
+    /// With --until-latest: exit 99 where there was nothing to do.
+    #[arg(long, requires = "until_latest")]
+    pub exit_99_when_idle: bool,
+}
+
+/// What an operator can accept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Accept {
+    /// Kafka no longer has records that the table lacks.
+    LostOffsets,
+    /// The topic was deleted and made again.
+    RecreatedTopic,
+    /// The brokers are another Kafka cluster.
+    OtherCluster,
+    /// The topic ends before the table's position.
+    TruncatedTopic,
+}
+
+/// `weir lag`.
+#[derive(Debug, Args)]
+pub struct Lag {
+    /// Only this stream; may be given again [default: all streams of the config].
+    #[arg(long = "stream", value_name = "STREAM")]
+    pub streams: Vec<String>,
+}
+
+/// `weir verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Tables such as raw.vending_health [default: all that ingest writes].
+    #[arg(value_name = "TABLE")]
+    pub tables: Vec<String>,
+    /// Acknowledge what this snapshot of another engine deleted; needs one table.
+    #[arg(long, value_name = "SNAPSHOT", requires_all = ["reason", "tables"])]
+    pub acknowledge: Option<i64>,
+    /// Why the deletion is right; it is recorded in the table.
+    #[arg(long, value_name = "TEXT", requires = "acknowledge")]
+    pub reason: Option<String>,
+    /// The report as JSON; the same as --output json.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `weir snapshots`.
+#[derive(Debug, Args)]
+pub struct Snapshots {
+    /// A table such as raw.vending_health.
+    #[arg(value_name = "TABLE")]
+    pub table: String,
+}
+
+/// `weir query`.
+#[derive(Debug, Args)]
+pub struct Query {
+    /// One SELECT.
+    #[arg(value_name = "SQL")]
+    pub sql: String,
+    /// Read the table as of this snapshot id; for queries of one table.
+    #[arg(long, value_name = "ID", conflicts_with = "as_of")]
+    pub snapshot: Option<i64>,
+    /// Read the tables as of this time, RFC 3339 with a zone.
+    #[arg(long, value_name = "TIME")]
+    pub as_of: Option<chrono::DateTime<chrono::FixedOffset>>,
+}
+
+/// `weir contracts …`.
+#[derive(Debug, Subcommand)]
+pub enum Contracts {
+    /// Check contract files; every mistake is named with its file and line.
+    #[command(after_help = "Example:\n  weir contracts check contracts/*.yaml")]
+    Check(Check),
+}
+
+/// `weir contracts check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Contract files [default: those of the config's streams].
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}

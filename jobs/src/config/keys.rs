@@ -1,0 +1,192 @@
+//! The one list of everything that can be configured. Parsing, the refusal of unknown keys, the
+//! names of environment variables and `docs/reference.md` all come from it.
+
+use std::time::Duration;
+
+use super::value::{GIB, Kind, MIB};
+
+/// One key of `weir.toml`.
+#[derive(Debug)]
+pub struct Key {
+    /// Its path, dots between the levels; `*` stands for any one name.
+    pub path: &'static str,
+    /// What a value must look like.
+    pub kind: Kind,
+    /// The value where nothing is given, as text.
+    pub default: Default,
+    /// May it be set by an environment variable? Not where the path holds a free name.
+    pub env: bool,
+    /// One or two sentences for the reference.
+    pub doc: &'static str,
+}
+
+/// What holds where nothing is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Default {
+    /// This value.
+    Text(&'static str),
+    /// Nothing: the key must be given.
+    Required,
+    /// Nothing: the key may stay unset.
+    Unset,
+}
+
+/// The prefix of every environment variable that sets a key.
+pub const ENV_PREFIX: &str = "WEIR__";
+
+impl Key {
+    /// The environment variable that sets this key: `WEIR__INGEST__FLUSH__ROWS_MAX`.
+    pub fn env_name(&self) -> Option<String> {
+        self.env.then(|| format!("{ENV_PREFIX}{}", self.path.replace('.', "__").to_uppercase()))
+    }
+
+    /// Is this the key of `path`?
+    pub fn matches(&self, path: &[String]) -> bool {
+        self.path.split('.').count() == path.len() && self.leads(path)
+    }
+
+    /// Does `path` lead to this key, or is it the key itself?
+    pub fn leads(&self, path: &[String]) -> bool {
+        let mut pattern = self.path.split('.');
+        path.iter().all(|name| pattern.next().is_some_and(|p| p == "*" || p == name))
+    }
+}
+
+/// The key of `path`, if there is one.
+pub fn find(path: &[String]) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.matches(path))
+}
+
+/// Every key, in the order of the reference.
+pub const KEYS: &[Key] = &[
+    Key {
+        path: "warehouse",
+        kind: Kind::Path,
+        default: Default::Required,
+        env: true,
+        doc: "Folder of the tables' files. A relative path starts at the folder of weir.toml; \
+              tables store it absolute, so the folder cannot be moved afterwards.",
+    },
+    Key {
+        path: "catalog.uri",
+        kind: Kind::Text,
+        default: Default::Required,
+        env: true,
+        doc: "Where the catalog lives, as PyIceberg writes it: `sqlite:///catalog.db` (relative to \
+              weir.toml) or `sqlite:////var/lib/weir/catalog.db` (absolute).",
+    },
+    Key {
+        path: "catalog.name",
+        kind: Kind::Text,
+        default: Default::Text("weir"),
+        env: true,
+        doc: "Name of the catalog inside its database; other engines must use the same one.",
+    },
+    Key {
+        path: "catalog.snapshots_max",
+        kind: Kind::Count { min: 2, max: 100_000 },
+        default: Default::Text("500"),
+        env: true,
+        doc: "Snapshots that a table keeps; older ones are expired by the commits themselves. The \
+              cost of a commit grows with it.",
+    },
+    Key {
+        path: "kafka.bootstrap_servers",
+        kind: Kind::Text,
+        default: Default::Unset,
+        env: true,
+        doc: "Brokers to start from, `host:port` with commas between. Needed by `ingest` and `lag`.",
+    },
+    Key {
+        path: "kafka.group_prefix",
+        kind: Kind::Text,
+        default: Default::Text("weir"),
+        env: true,
+        doc: "The consumer group of a stream is `<group_prefix>.<stream>`.",
+    },
+    Key {
+        path: "kafka.instance",
+        kind: Kind::Text,
+        default: Default::Unset,
+        env: true,
+        doc: "Static member id of this process, different in every process of a group: a restart \
+              within the session timeout then moves no partitions.",
+    },
+    Key {
+        path: "kafka.properties.*",
+        kind: Kind::Text,
+        default: Default::Unset,
+        env: false,
+        doc: "A property of librdkafka, as a string: `\"security.protocol\" = \"SASL_SSL\"`. Secrets \
+              only by reference: `\"env:NAME\"` or `\"file:/path\"`. What Weir itself must decide \
+              (group, offsets, isolation) is refused.",
+    },
+    Key {
+        path: "ingest.start",
+        kind: Kind::Choice(&["earliest", "latest"]),
+        default: Default::Text("earliest"),
+        env: true,
+        doc: "Where the first start of a stream begins; afterwards the table knows. A partition \
+              that appears later starts at its beginning.",
+    },
+    Key {
+        path: "ingest.memory_max",
+        kind: Kind::Size { min: 16 * MIB, max: 64 * GIB },
+        default: Default::Text("160MiB"),
+        env: true,
+        doc: "Memory for records on their way, over all streams, the queues of the Kafka client \
+              included.",
+    },
+    Key {
+        path: "ingest.flush.interval",
+        kind: Kind::Duration { min: Duration::from_millis(100), max: Duration::from_secs(60 * 60) },
+        default: Default::Text("5s"),
+        env: true,
+        doc: "A batch is committed at the latest so long after its first record.",
+    },
+    Key {
+        path: "ingest.flush.rows_max",
+        kind: Kind::Count { min: 1, max: 10_000_000 },
+        default: Default::Text("250000"),
+        env: true,
+        doc: "A batch is committed at so many rows.",
+    },
+    Key {
+        path: "ingest.flush.bytes_max",
+        kind: Kind::Size { min: MIB, max: 16 * GIB },
+        default: Default::Text("64MiB"),
+        env: true,
+        doc: "A batch is committed at so many decoded bytes. At most half of `ingest.memory_max`: \
+              the next batch fills while the last one is committed.",
+    },
+    Key {
+        path: "log.format",
+        kind: Kind::Choice(&["auto", "human", "json"]),
+        default: Default::Text("auto"),
+        env: true,
+        doc: "Form of the log on stderr; `auto` is human on a terminal and json elsewhere.",
+    },
+    Key {
+        path: "log.level",
+        kind: Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
+        default: Default::Text("info"),
+        env: true,
+        doc: "Least level of Weir's own log lines; libraries log from `warn`.",
+    },
+    Key {
+        path: "streams.*.topic",
+        kind: Kind::Text,
+        default: Default::Required,
+        env: false,
+        doc: "Kafka topic of the stream. A stream's name with dots is quoted: \
+              `[streams.\"vending.health\"]`; its table is `raw.vending_health`.",
+    },
+    Key {
+        path: "streams.*.contract",
+        kind: Kind::Path,
+        default: Default::Required,
+        env: false,
+        doc: "The stream's data contract, a YAML file. A relative path starts at the folder of \
+              weir.toml.",
+    },
+];

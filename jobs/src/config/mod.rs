@@ -1,0 +1,77 @@
+//! The config: `weir.toml`, environment variables and flags, checked as a whole.
+//!
+//! Text becomes values by the one table of keys ([`keys`], [`value`]); all layers are laid over one
+//! another ([`raw`]: default < file < variable < flag); the result is checked across keys and gets
+//! its final shape ([`resolve`]). Unknown keys are refused, and all mistakes are told at once.
+
+pub mod keys;
+pub mod raw;
+pub mod resolve;
+mod secret;
+#[cfg(test)]
+mod tests;
+pub mod value;
+
+pub use raw::{Inputs, Mistake};
+pub use resolve::{Catalog, Config, Flush, Ingest, Kafka, Log, Start, Stream};
+pub use secret::{Property, reads_of};
+
+use std::path::{Component, Path, PathBuf};
+
+use crate::failure::Failure;
+
+/// Reads the file and the environment and resolves them with the flags, which are (how the user
+/// wrote it, key, value).
+pub fn load(file: &Path, flags: Vec<(String, String, String)>) -> Result<Config, Failure> {
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        Failure::config(format!("the config cannot be read: {error}"))
+            .at(file.display())
+            .next("name the right file with --config, or write one: docs/reference.md shows how")
+    })?;
+    let env = std::env::vars_os()
+        .map(|(name, value)| {
+            (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
+        })
+        .collect();
+    let inputs = Inputs { file_name: file.display().to_string(), file: text, env, flags };
+    let folder = std::path::absolute(file)
+        .map_err(|error| Failure::config(format!("the working folder is unknown: {error}")))?;
+    let folder = folder.parent().unwrap_or(Path::new("/"));
+    parse(&inputs, folder).map_err(|mistakes| failure(&mistakes))
+}
+
+/// Resolves what was read. Pure: `folder` is where relative paths start.
+pub fn parse(inputs: &Inputs, folder: &Path) -> Result<Config, Vec<Mistake>> {
+    let mut raw = raw::Raw::collect(inputs);
+    let config = resolve::resolve(&mut raw, folder);
+    match config {
+        Some(config) if raw.is_right() => Ok(config),
+        _ => Err(raw.into_mistakes()),
+    }
+}
+
+fn failure(mistakes: &[Mistake]) -> Failure {
+    let count = match mistakes.len() {
+        1 => "1 mistake".to_string(),
+        n => format!("{n} mistakes"),
+    };
+    mistakes
+        .iter()
+        .fold(Failure::config(format!("{count} in the config")), |failure, m| failure.at(m))
+        .next("correct what is listed; docs/reference.md describes every key")
+}
+
+/// `path` from `folder` on, without `.` and `..`.
+pub fn join(folder: &Path, path: &str) -> PathBuf {
+    let mut joined = PathBuf::new();
+    for component in folder.join(path).components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                joined.pop();
+            }
+            other => joined.push(other),
+        }
+    }
+    joined
+}

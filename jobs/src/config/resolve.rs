@@ -1,0 +1,300 @@
+//! From checked values to the config that the commands use: paths absolute, rules across keys.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use weir_contract::names::TableName;
+
+use super::join;
+use super::raw::{Found, Raw, show_path};
+use super::secret::Property;
+use super::value::{Value, show_size};
+
+/// The whole config, checked. Paths are absolute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Folder of the tables' files.
+    pub warehouse: PathBuf,
+    /// The catalog.
+    pub catalog: Catalog,
+    /// Kafka.
+    pub kafka: Kafka,
+    /// The micro-batch loop.
+    pub ingest: Ingest,
+    /// Logging.
+    pub log: Log,
+    /// Streams by name.
+    pub streams: BTreeMap<String, Stream>,
+}
+
+/// The catalog: one SQLite file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Catalog {
+    /// The database file.
+    pub file: PathBuf,
+    /// Name inside the database.
+    pub name: String,
+    /// Snapshots that a table keeps.
+    pub snapshots_max: usize,
+}
+
+/// How to reach Kafka.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kafka {
+    /// `host:port,…`; not every command needs it.
+    pub bootstrap_servers: Option<String>,
+    /// Groups are `<prefix>.<stream>`.
+    pub group_prefix: String,
+    /// Static member id.
+    pub instance: Option<String>,
+    /// Properties of librdkafka.
+    pub properties: BTreeMap<String, Property>,
+}
+
+/// Where a stream's first start begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// At the beginning of every partition.
+    Earliest,
+    /// At the end of every partition.
+    Latest,
+}
+
+/// The micro-batch loop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ingest {
+    /// Where a first start begins.
+    pub start: Start,
+    /// Memory for records on their way, bytes.
+    pub memory_max: u64,
+    /// When a batch is committed.
+    pub flush: Flush,
+}
+
+/// When a batch is committed: whichever comes first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flush {
+    /// Age of its first record.
+    pub interval: Duration,
+    /// Rows.
+    pub rows_max: usize,
+    /// Decoded bytes.
+    pub bytes_max: u64,
+}
+
+/// Logging.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// `auto`, `human` or `json`.
+    pub format: String,
+    /// `error` to `trace`.
+    pub level: String,
+}
+
+/// One stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stream {
+    /// Kafka topic.
+    pub topic: String,
+    /// Contract file.
+    pub contract: PathBuf,
+}
+
+/// Checks across keys and gives the config its shape. `None` and mistakes in `raw` go together.
+pub fn resolve(raw: &mut Raw, folder: &Path) -> Option<Config> {
+    let streams = streams(raw, folder);
+    let config = (|| {
+        Some(Config {
+            warehouse: join(folder, text(raw, &["warehouse"])?),
+            catalog: catalog(raw, folder)?,
+            kafka: kafka(raw)?,
+            ingest: ingest(raw)?,
+            log: Log {
+                format: text(raw, &["log", "format"])?.into(),
+                level: text(raw, &["log", "level"])?.into(),
+            },
+            streams: streams?,
+        })
+    })();
+    rules(raw);
+    config
+}
+
+fn catalog(raw: &Raw, folder: &Path) -> Option<Catalog> {
+    Some(Catalog {
+        file: join(folder, text(raw, &["catalog", "uri"])?.strip_prefix(SQLITE)?),
+        name: text(raw, &["catalog", "name"])?.into(),
+        snapshots_max: count(raw, &["catalog", "snapshots_max"])?,
+    })
+}
+
+fn kafka(raw: &Raw) -> Option<Kafka> {
+    let properties = raw.under(&["kafka", "properties"]).filter_map(|(name, found)| {
+        let Value::Text(text) = &found.value else { return None };
+        Some((name.to_string(), Property::parse(name, text).ok()?))
+    });
+    Some(Kafka {
+        bootstrap_servers: text(raw, &["kafka", "bootstrap_servers"]).map(Into::into),
+        group_prefix: text(raw, &["kafka", "group_prefix"])?.into(),
+        instance: text(raw, &["kafka", "instance"]).map(Into::into),
+        properties: properties.collect(),
+    })
+}
+
+fn ingest(raw: &Raw) -> Option<Ingest> {
+    let flush = |name| ["ingest", "flush", name];
+    Some(Ingest {
+        start: match text(raw, &["ingest", "start"])? {
+            "latest" => Start::Latest,
+            _ => Start::Earliest,
+        },
+        memory_max: number(raw, &["ingest", "memory_max"])?,
+        flush: Flush {
+            interval: match raw.get(&flush("interval"))?.value {
+                Value::Duration(interval) => interval,
+                _ => return None,
+            },
+            rows_max: count(raw, &flush("rows_max"))?,
+            bytes_max: number(raw, &flush("bytes_max"))?,
+        },
+    })
+}
+
+fn streams(raw: &Raw, folder: &Path) -> Option<BTreeMap<String, Stream>> {
+    raw.streams()
+        .map(|(name, _)| {
+            let topic = text(raw, &["streams", name, "topic"])?.to_string();
+            let contract = join(folder, text(raw, &["streams", name, "contract"])?);
+            Some((name.to_string(), Stream { topic, contract }))
+        })
+        .collect()
+}
+
+const SQLITE: &str = "sqlite:///";
+
+/// The rules that a single key's kind cannot say.
+fn rules(raw: &mut Raw) {
+    let mut wrong: Vec<(String, String)> = Vec::new();
+    let mut check = |raw: &Raw, path: &[&str], rule: &dyn Fn(&str) -> Result<(), String>| {
+        if let Some(found) = raw.get(path)
+            && let Value::Text(text) = &found.value
+            && let Err(message) = rule(text)
+        {
+            let path: Vec<String> = path.iter().map(ToString::to_string).collect();
+            wrong.push((found.place.clone(), format!("`{}`: {message}", show_path(&path))));
+        }
+    };
+    check(raw, &["catalog", "uri"], &sqlite_uri);
+    check(raw, &["warehouse"], &local_path);
+    check(raw, &["kafka", "bootstrap_servers"], &servers);
+    check(raw, &["kafka", "group_prefix"], &|text| name("a group prefix", text));
+    check(raw, &["kafka", "instance"], &|text| name("an instance", text));
+    for (stream, _) in raw.streams() {
+        check(raw, &["streams", stream, "topic"], &|text| name("a topic", text));
+    }
+    for (property, _) in raw.under(&["kafka", "properties"]) {
+        check(raw, &["kafka", "properties", property], &|text| {
+            Property::parse(property, text).map(|_| ())
+        });
+    }
+    wrong.extend(stream_names(raw));
+    wrong.extend(batch_fits(raw));
+    for (place, message) in wrong {
+        raw.mistake(place, message);
+    }
+}
+
+fn sqlite_uri(text: &str) -> Result<(), String> {
+    match text.strip_prefix(SQLITE) {
+        Some(path) if !path.is_empty() && !path.ends_with('/') => Ok(()),
+        _ => Err(format!("expected \"sqlite:///<file>\", found {text:?}")),
+    }
+}
+
+fn local_path(text: &str) -> Result<(), String> {
+    match text.contains("://") {
+        true => Err(format!("expected a folder of this machine, found {text:?}")),
+        false => Ok(()),
+    }
+}
+
+fn servers(text: &str) -> Result<(), String> {
+    let valid = |server: &str| {
+        server.rsplit_once(':').is_some_and(|(host, port)| {
+            !host.trim().is_empty() && port.trim().parse::<u16>().is_ok_and(|port| port > 0)
+        })
+    };
+    match text.split(',').find(|server| !valid(server)) {
+        Some(server) => Err(format!("expected host:port with commas between, found {server:?}")),
+        None => Ok(()),
+    }
+}
+
+/// Kafka's own rule for names.
+fn name(what: &str, text: &str) -> Result<(), String> {
+    let valid = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    match text.len() <= 249 && text.bytes().all(valid) {
+        true => Ok(()),
+        false => Err(format!(
+            "{what} has at most 249 letters, digits, dots, underscores and hyphens, found {text:?}"
+        )),
+    }
+}
+
+/// A stream's name becomes a table's name, which must be valid and nobody else's.
+fn stream_names(raw: &Raw) -> Vec<(String, String)> {
+    let mut wrong = Vec::new();
+    let mut tables: BTreeMap<String, &str> = BTreeMap::new();
+    for (stream, place) in raw.streams() {
+        let table = TableName::raw(stream).to_string();
+        if let Err(error) = table.parse::<TableName>() {
+            let message = format!("the stream {stream:?} cannot name a table: {error}");
+            wrong.push((place.to_string(), message));
+        } else if let Some(other) = tables.get(&table) {
+            let message =
+                format!("the streams {other:?} and {stream:?} would share the table {table}");
+            wrong.push((place.to_string(), message));
+        }
+        tables.insert(table, stream);
+    }
+    wrong
+}
+
+fn batch_fits(raw: &Raw) -> Option<(String, String)> {
+    let memory = number(raw, &["ingest", "memory_max"])?;
+    let path = ["ingest", "flush", "bytes_max"];
+    let Found { value: Value::Number(batch), place } = raw.get(&path)? else { return None };
+    // Whoever lowers the memory gets to hear of it there, not at a default.
+    let place = match place.as_str() {
+        "default" => &raw.get(&["ingest", "memory_max"])?.place,
+        _ => place,
+    };
+    (*batch > memory / 2).then(|| {
+        let message = format!(
+            "`ingest.flush.bytes_max` ({}) must be at most half of `ingest.memory_max` ({}): the \
+             next batch fills while the last one is committed",
+            show_size(*batch),
+            show_size(memory)
+        );
+        (place.clone(), message)
+    })
+}
+
+fn text<'a>(raw: &'a Raw, path: &[&str]) -> Option<&'a str> {
+    match &raw.get(path)?.value {
+        Value::Text(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn number(raw: &Raw, path: &[&str]) -> Option<u64> {
+    match raw.get(path)?.value {
+        Value::Number(number) => Some(number),
+        _ => None,
+    }
+}
+
+fn count(raw: &Raw, path: &[&str]) -> Option<usize> {
+    usize::try_from(number(raw, path)?).ok()
+}

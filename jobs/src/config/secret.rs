@@ -1,0 +1,98 @@
+//! Properties of librdkafka, some of which are secrets: those are given by reference only, read
+//! when they are needed, and never printed.
+
+use std::fmt;
+
+use crate::failure::Failure;
+
+/// A property's value as the config gives it.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Property {
+    /// Plain text.
+    Plain(String),
+    /// The value of an environment variable.
+    Env(String),
+    /// The content of a file, without the line break at its end.
+    File(String),
+}
+
+/// The properties whose value is a secret.
+const SECRETS: [&str; 6] = [
+    "sasl.password",
+    "sasl.oauthbearer.client.secret",
+    "ssl.key.password",
+    "ssl.key.pem",
+    "ssl.keystore.password",
+    "sasl.oauthbearer.config",
+];
+
+/// What Weir decides itself; `group.instance.id` and the brokers have keys of their own.
+const RESERVED: [(&str, &str); 12] = [
+    ("bootstrap.servers", "use `kafka.bootstrap_servers`"),
+    ("metadata.broker.list", "use `kafka.bootstrap_servers`"),
+    ("group.id", "use `kafka.group_prefix`"),
+    ("group.instance.id", "use `kafka.instance`"),
+    ("auto.offset.reset", "use `ingest.start`; the table knows the position"),
+    ("enable.auto.commit", "the table is the truth about progress"),
+    ("auto.commit.interval.ms", "the table is the truth about progress"),
+    ("enable.auto.offset.store", "the table is the truth about progress"),
+    ("isolation.level", "Weir reads committed records only"),
+    ("enable.partition.eof", "Weir needs it to know the end"),
+    ("partition.assignment.strategy", "Weir needs cooperative assignment"),
+    ("queued.max.messages.kbytes", "use `ingest.memory_max`"),
+];
+
+impl Property {
+    /// Checks a property of the config; the error is for the end of a sentence.
+    pub fn parse(name: &str, text: &str) -> Result<Property, String> {
+        if let Some((_, why)) = RESERVED.iter().find(|(reserved, _)| *reserved == name) {
+            return Err(format!("Weir sets {name:?} itself: {why}"));
+        }
+        if let Some(variable) = text.strip_prefix("env:") {
+            Ok(Property::Env(variable.into()))
+        } else if let Some(path) = text.strip_prefix("file:") {
+            Ok(Property::File(path.into()))
+        } else if SECRETS.contains(&name) {
+            Err("a secret is given by reference only: \"env:NAME\" or \"file:/path\"".into())
+        } else {
+            Ok(Property::Plain(text.into()))
+        }
+    }
+
+    /// The value itself, read now.
+    pub fn read(&self) -> Result<String, String> {
+        match self {
+            Property::Plain(text) => Ok(text.clone()),
+            Property::Env(name) => std::env::var(name)
+                .map_err(|_| format!("the environment variable {name} is not set or not text")),
+            Property::File(path) => std::fs::read_to_string(path)
+                .map(|text| text.trim_end_matches(['\r', '\n']).to_string())
+                .map_err(|error| format!("the file {path} cannot be read: {error}")),
+        }
+    }
+}
+
+impl fmt::Debug for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Property::Plain(text) => write!(f, "{text:?}"),
+            Property::Env(name) => write!(f, "env:{name}"),
+            Property::File(path) => write!(f, "file:{path}"),
+        }
+    }
+}
+
+/// Reads every property, references included.
+pub fn reads_of<'a>(
+    properties: impl IntoIterator<Item = (&'a String, &'a Property)>,
+) -> Result<Vec<(String, String)>, Failure> {
+    properties
+        .into_iter()
+        .map(|(name, property)| match property.read() {
+            Ok(value) => Ok((name.clone(), value)),
+            Err(why) => Err(Failure::config(format!("a Kafka property cannot be read: {why}"))
+                .at(format!("kafka.properties.\"{name}\""))
+                .next("set the variable or the file that the config names")),
+        })
+        .collect()
+}

@@ -1,0 +1,210 @@
+//! The config as a whole: a golden file, precedence, and every kind of mistake.
+
+use super::*;
+use crate::config::raw::Inputs;
+
+const SMALL: &str = r#"
+warehouse = "lake"
+[catalog]
+uri = "sqlite:///catalog.db"
+"#;
+
+fn inputs(file: &str) -> Inputs {
+    Inputs { file_name: "weir.toml".into(), file: file.into(), ..Inputs::default() }
+}
+
+fn mistakes(inputs: &Inputs) -> Vec<String> {
+    match parse(inputs, Path::new("/srv/weir")) {
+        Ok(_) => Vec::new(),
+        Err(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[track_caller]
+fn wrong(file: &str, expect: &[&str]) {
+    assert_eq!(mistakes(&inputs(&format!("{SMALL}{file}"))), expect);
+}
+
+#[test]
+fn the_golden_file_means_what_it_meant() {
+    let config = parse(&inputs(include_str!("golden/weir.toml")), Path::new("/srv/weir")).unwrap();
+    let resolved = format!("{config:#?}\n");
+    if std::env::var_os("WEIR_BLESS").is_some() {
+        std::fs::write(
+            concat!(env!("CARGO_MANIFEST_DIR"), "/src/config/golden/resolved.txt"),
+            &resolved,
+        )
+        .unwrap();
+    }
+    assert_eq!(resolved, include_str!("golden/resolved.txt"));
+}
+
+#[test]
+fn the_golden_file_holds_every_key() {
+    let raw = raw::Raw::collect(&inputs(include_str!("golden/weir.toml")));
+    for key in keys::KEYS {
+        let path: Vec<&str> = key.path.split('.').collect();
+        let given = match path.iter().position(|part| *part == "*") {
+            None => raw.get(&path).is_some_and(|found| found.place != "default"),
+            Some(1) => raw.get(&[path[0], "trades", path[2]]).is_some(),
+            Some(at) => raw.under(&path[..at]).next().is_some(),
+        };
+        assert!(given, "golden/weir.toml lacks {}", key.path);
+    }
+}
+
+#[test]
+fn a_small_file_gets_the_defaults() {
+    let config = parse(&inputs(SMALL), Path::new("/srv/weir")).unwrap();
+    assert_eq!(config.warehouse, Path::new("/srv/weir/lake"));
+    assert_eq!(config.catalog.file, Path::new("/srv/weir/catalog.db"));
+    assert_eq!(config.catalog.snapshots_max, 500);
+    assert_eq!(config.kafka.bootstrap_servers, None);
+    assert_eq!(config.ingest.memory_max, 160 << 20);
+    assert_eq!(config.ingest.flush.rows_max, 250_000);
+    assert_eq!(config.ingest.flush.bytes_max, 64 << 20);
+    assert_eq!(config.ingest.flush.interval.as_secs(), 5);
+    assert_eq!(config.ingest.start, Start::Earliest);
+}
+
+#[test]
+fn flags_win_over_variables_over_the_file_over_defaults() {
+    let rows =
+        |inputs: &Inputs| parse(inputs, Path::new("/")).map(|config| config.ingest.flush.rows_max);
+    let mut inputs = inputs(SMALL);
+    assert_eq!(rows(&inputs), Ok(250_000));
+    inputs.file.push_str("[ingest]\nflush.rows_max = 3\n");
+    assert_eq!(rows(&inputs), Ok(3));
+    inputs.env.push(("WEIR__INGEST__FLUSH__ROWS_MAX".into(), "4".into()));
+    assert_eq!(rows(&inputs), Ok(4));
+    inputs.flags.push(("--set".into(), "ingest.flush.rows_max".into(), "5".into()));
+    assert_eq!(rows(&inputs), Ok(5));
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_each_with_its_place() {
+    let mut inputs = inputs(
+        "[catalog]\nuri = \"postgres://x\"\nnmae = \"a\"\n[ingest]\nflush.row_max = 5\n\
+         flush.interval = \"5 parsecs\"\nmemory_max = 5\n[streams.a]\ntopic = \"a b\"\n",
+    );
+    inputs.env.push(("WEIR__LOG__LEVEL".into(), "loud".into()));
+    inputs.env.push(("WEIR__LOG__LEVLE".into(), "info".into()));
+    inputs.flags.push(("--set kafka.x".into(), "kafka.x".into(), "1".into()));
+    let expect = [
+        "weir.toml:2: `catalog.uri`: expected \"sqlite:///<file>\", found \"postgres://x\"",
+        "weir.toml:3: unknown key `catalog.nmae`; did you mean `catalog.name`?",
+        "weir.toml:5: unknown key `ingest.flush.row_max`; did you mean `ingest.flush.rows_max`?",
+        "weir.toml:6: `ingest.flush.interval`: expected a duration, a whole number with ms, s, m, h \
+         or d such as \"5s\", found \"5 parsecs\"",
+        "weir.toml:7: `ingest.memory_max`: expected a size such as \"64MiB\", found the number 5",
+        "weir.toml:8: `streams.a.contract` is absent; it is a path",
+        "weir.toml:9: `streams.a.topic`: a topic has at most 249 letters, digits, dots, underscores \
+         and hyphens, found \"a b\"",
+        "--set kafka.x: unknown key `kafka.x`",
+        "WEIR__LOG__LEVEL: `log.level`: expected \"error\" or \"warn\" or \"info\" or \"debug\" or \
+         \"trace\", found \"loud\"",
+        "WEIR__LOG__LEVLE: no key has this variable; did you mean WEIR__LOG__LEVEL?",
+        "weir.toml: `warehouse` is absent; it is a path",
+    ];
+    assert_eq!(mistakes(&inputs), expect);
+}
+
+#[test]
+fn syntax_errors_have_lines_and_no_echo() {
+    let found = mistakes(&inputs("warehouse = \n[catalog]\nuri = \"a\nname = 'x'\n"));
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].starts_with("weir.toml:1: "), "{found:?}");
+    assert!(found[1].starts_with("weir.toml:3: "), "{found:?}");
+    wrong("uri = \"sqlite:///b.db\"", &["weir.toml:5: duplicate key"]);
+}
+
+#[test]
+fn forgotten_quotes_are_explained() {
+    wrong(
+        "[streams.vending.health]\ntopic = \"a\"\n",
+        &["weir.toml:5: unknown key `streams.vending.health`; a name with dots is quoted: \
+           streams.\"vending.health\""],
+    );
+    wrong(
+        "[kafka.properties]\nsecurity.protocol = \"SSL\"\n",
+        &["weir.toml:6: unknown key `kafka.properties.security`; a name with dots is quoted: \
+           kafka.properties.\"security.protocol\""],
+    );
+}
+
+#[test]
+fn a_key_in_the_wrong_table_is_found_again() {
+    wrong(
+        "[ingest]\nrows_max = 5\n",
+        &["weir.toml:6: unknown key `ingest.rows_max`; did you mean `ingest.flush.rows_max`?"],
+    );
+    wrong("[ingest]\nflush = 5\n", &["weir.toml:6: `ingest.flush` is a table, not a value"]);
+    wrong("[vending]\na = 1\n", &["weir.toml:5: unknown key `vending`"]);
+}
+
+#[test]
+fn streams_must_have_tables_of_their_own() {
+    let stream = |name: &str| format!("[streams.{name:?}]\ntopic = \"t\"\ncontract = \"c.yaml\"\n");
+    wrong(
+        &format!("{}{}", stream("a.b"), stream("a_b")),
+        &["weir.toml:8: the streams \"a.b\" and \"a_b\" would share the table raw.a_b"],
+    );
+    let found = mistakes(&inputs(&format!("{SMALL}{}", stream("Vending"))));
+    assert!(found[0].starts_with("weir.toml:5: the stream \"Vending\" cannot name a table"));
+    wrong(
+        "[streams.\"a.b\"]\n",
+        &[
+            "weir.toml:5: `streams.\"a.b\".topic` is absent; it is text",
+            "weir.toml:5: `streams.\"a.b\".contract` is absent; it is a path",
+        ],
+    );
+}
+
+#[test]
+fn a_batch_is_at_most_half_of_the_memory() {
+    wrong(
+        "[ingest]\nmemory_max = \"100MiB\"\n",
+        &[
+            "weir.toml:6: `ingest.flush.bytes_max` (64MiB) must be at most half of `ingest.memory_max` \
+         (100MiB): the next batch fills while the last one is committed",
+        ],
+    );
+}
+
+#[test]
+fn secrets_are_references_and_weirs_own_properties_are_refused() {
+    wrong(
+        "[kafka.properties]\n\"sasl.password\" = \"hunter2\"\n\"group.id\" = \"g\"\n",
+        &[
+            "weir.toml:6: `kafka.properties.\"sasl.password\"`: a secret is given by reference only: \
+         \"env:NAME\" or \"file:/path\"",
+            "weir.toml:7: `kafka.properties.\"group.id\"`: Weir sets \"group.id\" itself: use \
+         `kafka.group_prefix`",
+        ],
+    );
+}
+
+#[test]
+fn flags_reach_streams_and_variables_do_not() {
+    let mut inputs = inputs(SMALL);
+    for (key, value) in [("topic", "t"), ("contract", "c.yaml")] {
+        let key = format!("streams.\"a.b\".{key}");
+        inputs.flags.push((format!("--set {key}"), key, value.into()));
+    }
+    let config = parse(&inputs, Path::new("/srv")).unwrap();
+    assert_eq!(config.streams["a.b"].contract, Path::new("/srv/c.yaml"));
+    inputs.env.push(("WEIR__STREAMS__A__TOPIC".into(), "t".into()));
+    assert_eq!(
+        mistakes(&inputs),
+        [
+            "WEIR__STREAMS__A__TOPIC: `streams.*.topic` cannot be set by a variable; use weir.toml or \
+         --set",
+        ]
+    );
+}
+
+#[test]
+fn relative_paths_start_at_the_file() {
+    assert_eq!(join(Path::new("/srv/weir"), "../lake/./x"), Path::new("/srv/lake/x"));
+    assert_eq!(join(Path::new("/srv/weir"), "/abs"), Path::new("/abs"));
+}

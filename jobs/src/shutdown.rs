@@ -1,0 +1,31 @@
+//! Signals: the first SIGTERM or SIGINT asks for an orderly end, the second ends the process.
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::failure::Failure;
+use weir_contract::class::ErrorClass;
+
+/// Listens from now on; the receiver turns true at the first signal. Needs a running runtime.
+pub fn listen() -> Result<watch::Receiver<bool>, Failure> {
+    let failed =
+        |error| Failure::new(ErrorClass::Denied, format!("signals cannot be watched: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let (sender, receiver) = watch::channel(false);
+    tokio::spawn(async move {
+        for asked in [true, false] {
+            let number = tokio::select! {
+                _ = terminate.recv() => SignalKind::terminate().as_raw_value(),
+                _ = interrupt.recv() => SignalKind::interrupt().as_raw_value(),
+            };
+            if !asked {
+                // Nothing to tidy up: a crash at any instruction leaves the old state or the new.
+                std::process::exit(128 + number);
+            }
+            tracing::info!(signal = number, "stopping; a second signal ends the process at once");
+            let _ = sender.send(true);
+        }
+    });
+    Ok(receiver)
+}

@@ -1,0 +1,92 @@
+//! Logs on stderr: for people on a terminal, one JSON object per line elsewhere. The fields are a
+//! closed list: `stream`, `table`, `partition`, `offset_from`, `offset_until`, `snapshot_id`,
+//! `commit_id`, `trace_id`, `error_class`, and counts.
+
+use std::io::{IsTerminal, Write};
+
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::LogFormat;
+use crate::failure::Failure;
+
+/// How the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// For people; with colours on a terminal.
+    Human,
+    /// One JSON object per line.
+    Json,
+}
+
+/// The form that was asked for, or the one that fits stderr.
+pub fn form(asked: LogFormat) -> Form {
+    match asked {
+        LogFormat::Human => Form::Human,
+        LogFormat::Json => Form::Json,
+        LogFormat::Auto if std::io::stderr().is_terminal() => Form::Human,
+        LogFormat::Auto => Form::Json,
+    }
+}
+
+/// The libraries' directives around Weir's own level.
+fn directives(level: &str) -> String {
+    let crates = ["weir", "weir_contract", "weir_catalog", "weir_ingest"];
+    let ours: Vec<String> = crates.iter().map(|name| format!("{name}={level}")).collect();
+    let libraries = if level == "error" { "error" } else { "warn" };
+    format!("{libraries},{}", ours.join(","))
+}
+
+/// Sends the process's log to stderr. To be called once.
+pub fn init(form: Form, level: &str) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(directives(level)).map_err(Failure::config)?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let done = match form {
+        Form::Human => {
+            builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init()
+        }
+        Form::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
+    };
+    done.map_err(|error| Failure::new(weir_contract::class::ErrorClass::Bug, error))
+}
+
+/// Prints a failure to stderr in the log's form. Works before [`init`].
+pub fn report(form: Form, failure: &Failure) {
+    let text = match form {
+        Form::Human => failure.human(),
+        Form::Json => json_line(failure),
+    };
+    // With stderr gone there is nobody left to tell.
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+fn json_line(failure: &Failure) -> String {
+    let mut line = failure.json();
+    if let Some(members) = line.as_object_mut() {
+        let now = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+        members.insert("timestamp".into(), now.into());
+        members.insert("level".into(), "ERROR".into());
+        members.insert("target".into(), "weir".into());
+    }
+    format!("{line}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_level_makes_a_filter() {
+        for level in ["error", "warn", "info", "debug", "trace"] {
+            assert!(EnvFilter::try_new(directives(level)).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_failure_is_one_line_of_json() {
+        let line = json_line(&Failure::config("a\nb").at("weir.toml:1"));
+        assert_eq!(line.lines().count(), 1);
+        let object: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(object["level"], "ERROR");
+        assert_eq!(object["error_class"], "bad_config");
+    }
+}

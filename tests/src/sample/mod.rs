@@ -1,0 +1,194 @@
+//! The sample events that the project makes: the same for the same seed, with values that vary as a
+//! fleet's do, valid under `contracts/*.yaml`; and broken ones of every reject class.
+//!
+//! Events are written byte by byte, because the bench makes millions of them.
+
+mod bad;
+mod text;
+
+pub use bad::{CLASSES, bad};
+use text::{decimal, hex, number, time, uuid};
+
+/// Machines in the sample fleet; ten to a site.
+pub const MACHINES: u64 = 5_000;
+
+/// Pseudo-random numbers (SplitMix64): a seed, a sequence.
+#[derive(Debug, Clone)]
+pub struct Rng(u64);
+
+impl Rng {
+    /// The sequence of `seed`.
+    pub fn new(seed: u64) -> Rng {
+        Rng(seed)
+    }
+
+    /// The next 64 bits.
+    #[allow(clippy::should_implement_trait)] // a sequence without end, not an iterator
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `bound` (at least 1).
+    pub fn below(&mut self, bound: u64) -> u64 {
+        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
+    }
+
+    /// A number from `low` to `high`, both included.
+    fn between(&mut self, low: i64, high: i64) -> i64 {
+        low + self.below((high - low + 1) as u64) as i64
+    }
+
+    /// True once in `n` calls.
+    fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+
+    fn pick<'a>(&mut self, of: &[&'a str]) -> &'a str {
+        of[self.below(of.len() as u64) as usize]
+    }
+}
+
+/// The streams that have sample events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// `vending.health`: heartbeats.
+    Health,
+    /// `vending.sales`: sales.
+    Sales,
+}
+
+impl Stream {
+    /// The stream of that name.
+    pub fn by_name(name: &str) -> Option<Stream> {
+        match name {
+            "vending.health" => Some(Stream::Health),
+            "vending.sales" => Some(Stream::Sales),
+            _ => None,
+        }
+    }
+
+    /// Appends event `i` of the stream to `out`; `time_ms` is the machine's clock (ms since 1970).
+    /// Returns the machine's number, for the record's key.
+    pub fn write(self, out: &mut Vec<u8>, i: u64, rng: &mut Rng, time_ms: i64) -> u64 {
+        match self {
+            Stream::Health => write_heartbeat(out, i, rng, time_ms),
+            Stream::Sales => write_sale(out, i, rng, time_ms),
+        }
+    }
+}
+
+/// A heartbeat of `vending.health`, about 420 bytes with 17 leaf members.
+pub fn heartbeat(i: u64, rng: &mut Rng, time_ms: i64) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512);
+    write_heartbeat(&mut out, i, rng, time_ms);
+    out
+}
+
+/// A sale of `vending.sales`.
+pub fn sale(i: u64, rng: &mut Rng, time_ms: i64) -> Vec<u8> {
+    let mut out = Vec::with_capacity(640);
+    write_sale(&mut out, i, rng, time_ms);
+    out
+}
+
+/// The key of a machine's records: `vm-00042`.
+pub fn key(machine: u64) -> [u8; 8] {
+    let mut key = *b"vm-00000";
+    let mut rest = machine;
+    for digit in key[3..].iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    key
+}
+
+fn write_heartbeat(out: &mut Vec<u8>, i: u64, rng: &mut Rng, time_ms: i64) -> u64 {
+    let machine = rng.below(MACHINES);
+    envelope(out, "vending.health.heartbeat", machine, i, rng, time_ms);
+    out.extend_from_slice(b",\"data\":{\"power\":\"");
+    let battery = rng.one_in(200);
+    out.extend_from_slice(if battery { b"battery" } else { b"mains" });
+    let volts = if battery { rng.between(110, 130) } else { rng.between(2240, 2360) };
+    member(out, b"\",\"voltage_v\":", volts, 1);
+    member(out, b",\"temperature_c\":", rng.between(150, 420), 1);
+    member(out, b",\"cooling_c\":", rng.between(-15, 95), 1);
+    out.extend_from_slice(if rng.one_in(300) {
+        b",\"door_open\":true"
+    } else {
+        b",\"door_open\":false"
+    });
+    member(out, b",\"cpu_pct\":", rng.between(10, 985), 1);
+    member(out, b",\"memory_pct\":", rng.between(200, 940), 1);
+    member(out, b",\"disk_pct\":", rng.between(100, 970), 1);
+    out.extend_from_slice(b"}}");
+    machine
+}
+
+fn write_sale(out: &mut Vec<u8>, i: u64, rng: &mut Rng, time_ms: i64) -> u64 {
+    let machine = rng.below(MACHINES);
+    envelope(out, "vending.sales.sale", machine, i, rng, time_ms);
+    out.extend_from_slice(b",\"data\":{\"transaction_id\":\"tx-");
+    hex(out, rng.next(), 16);
+    let product = rng.below(120);
+    out.extend_from_slice(b"\",\"product_id\":\"sku-");
+    number(out, 1000 + product);
+    out.extend_from_slice(b"\",\"selection\":\"");
+    out.push(b'A' + (product % 6) as u8);
+    number(out, 1 + product % 9);
+    // A product has its price, which its machine's site may raise a little.
+    let price = 90 + (product as i64 * 7) % 260 + 5 * (machine as i64 / 10 % 3);
+    member(out, b"\",\"price\":", price, 2);
+    out.extend_from_slice(b",\"currency\":\"");
+    out.extend_from_slice(["EUR", "USD", "GBP"][(machine / 10 % 3) as usize].as_bytes());
+    out.extend_from_slice(b"\",\"payment_method\":\"");
+    out.extend_from_slice(rng.pick(&["cash", "card", "card", "card", "qr"]).as_bytes());
+    let roll = rng.below(100);
+    let (payment, vend, refund) = match roll {
+        0..93 => ("succeeded", "dispensed", 0),
+        93..95 => ("succeeded", "failed", price),
+        95..98 => ("failed", "not_attempted", 0),
+        _ => ("cancelled_by_user", "not_attempted", 0),
+    };
+    out.extend_from_slice(b"\",\"payment_outcome\":\"");
+    out.extend_from_slice(payment.as_bytes());
+    out.extend_from_slice(b"\",\"vend_outcome\":\"");
+    out.extend_from_slice(vend.as_bytes());
+    member(out, b"\",\"refund\":", refund, 2);
+    out.extend_from_slice(b"}}");
+    machine
+}
+
+/// The CloudEvents attributes, without the closing brace: `{"specversion":…,"traceid":"…"`.
+fn envelope(out: &mut Vec<u8>, kind: &str, machine: u64, i: u64, rng: &mut Rng, time_ms: i64) {
+    let name = key(machine);
+    out.extend_from_slice(b"{\"specversion\":\"1.0\",\"id\":\"");
+    uuid(out, time_ms, i, rng.next());
+    out.extend_from_slice(b"\",\"source\":\"/machines/");
+    out.extend_from_slice(&name);
+    out.extend_from_slice(b"\",\"type\":\"");
+    out.extend_from_slice(kind.as_bytes());
+    out.extend_from_slice(b"\",\"subject\":\"");
+    out.extend_from_slice(&name);
+    out.extend_from_slice(b"\",\"time\":\"");
+    time(out, time_ms);
+    out.extend_from_slice(b"\",\"receivedat\":\"");
+    time(out, time_ms + 40 + rng.below(900) as i64);
+    out.extend_from_slice(b"\",\"siteid\":\"site-");
+    out.extend_from_slice(&key(machine / 10)[5..]);
+    out.extend_from_slice(b"\",\"traceid\":\"");
+    hex(out, rng.next(), 16);
+    hex(out, rng.next(), 16);
+    out.push(b'"');
+}
+
+/// `name` (with its punctuation) and a decimal of `scale` digits behind the point.
+fn member(out: &mut Vec<u8>, name: &[u8], unscaled: i64, scale: u32) {
+    out.extend_from_slice(name);
+    decimal(out, unscaled, scale);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! The samples: the shapes and the mistakes that they promise.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, SecondsFormat};
+use serde_json::Value;
+
+use super::*;
+
+const NOW: i64 = 1_795_256_130_123;
+
+fn leaves(value: &Value) -> usize {
+    match value {
+        Value::Object(members) => members.values().map(leaves).sum(),
+        _ => 1,
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_events() {
+    let run = |seed| {
+        let mut rng = Rng::new(seed);
+        (0..100).map(|i| heartbeat(i, &mut rng, NOW)).collect::<Vec<_>>()
+    };
+    assert_eq!(run(7), run(7));
+    assert_ne!(run(7), run(8));
+}
+
+#[test]
+fn a_heartbeat_has_17_members_and_about_420_bytes() {
+    let mut rng = Rng::new(1);
+    let mut bytes = 0;
+    for i in 0..1000 {
+        let event = heartbeat(i, &mut rng, NOW);
+        let value: Value = serde_json::from_slice(&event).unwrap();
+        assert_eq!(leaves(&value), 17);
+        bytes += event.len();
+    }
+    assert!((400..450).contains(&(bytes / 1000)), "{}", bytes / 1000);
+}
+
+#[test]
+fn ids_differ() {
+    let mut rng = Rng::new(1);
+    let ids: HashSet<String> = (0..10_000)
+        .map(|i| {
+            let value: Value = serde_json::from_slice(&heartbeat(i, &mut rng, NOW)).unwrap();
+            value["id"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(ids.len(), 10_000);
+    assert!(ids.iter().all(|id| uuid::Uuid::parse_str(id).unwrap().get_version_num() == 7));
+}
+
+#[test]
+fn a_sale_is_json_and_its_outcomes_fit_together() {
+    let mut rng = Rng::new(1);
+    for i in 0..1000 {
+        let value: Value = serde_json::from_slice(&sale(i, &mut rng, NOW)).unwrap();
+        let data = &value["data"];
+        if data["payment_outcome"] != "succeeded" {
+            assert_eq!(data["vend_outcome"], "not_attempted");
+        }
+        let refunded = data["refund"].as_f64().unwrap() > 0.0;
+        assert_eq!(refunded, data["vend_outcome"] == "failed");
+    }
+}
+
+#[test]
+fn times_are_the_calendars() {
+    let mut rng = Rng::new(3);
+    for _ in 0..20_000 {
+        let ms = rng.below(4_102_444_800_000 * 2) as i64 - 4_000_000_000_000;
+        let mut out = Vec::new();
+        text::time(&mut out, ms);
+        let expected = DateTime::from_timestamp_millis(ms).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            expected.to_rfc3339_opts(SecondsFormat::Millis, true)
+        );
+    }
+}
+
+#[test]
+fn decimals_keep_their_digits() {
+    let text = |unscaled, scale| {
+        let mut out = Vec::new();
+        text::decimal(&mut out, unscaled, scale);
+        String::from_utf8(out).unwrap()
+    };
+    assert_eq!(text(1250, 2), "12.50");
+    assert_eq!(text(-5, 1), "-0.5");
+    assert_eq!(text(7, 2), "0.07");
+}
+
+#[test]
+fn keys_are_the_machines_names() {
+    assert_eq!(&key(42), b"vm-00042");
+    let mut rng = Rng::new(1);
+    let mut out = Vec::new();
+    let machine = Stream::Health.write(&mut out, 0, &mut rng, NOW);
+    let value: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(value["subject"].as_str().unwrap().as_bytes(), key(machine));
+}
+
+#[test]
+fn bad_events_differ_from_good_ones() {
+    for stream in [Stream::Health, Stream::Sales] {
+        for class in CLASSES {
+            for seed in 0..20 {
+                let mut good = Vec::new();
+                stream.write(&mut good, 1, &mut Rng::new(seed), NOW);
+                let bad = bad(stream, class, 1, &mut Rng::new(seed), NOW);
+                assert_ne!(bad.as_deref(), Some(&good[..]), "{class}");
+            }
+        }
+    }
+}
