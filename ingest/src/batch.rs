@@ -245,6 +245,11 @@ fn fingerprint(record: &Record<'_>) -> Fingerprint {
     Fingerprint {
         offset: record.offset,
         time_ms: record.timestamp_ms.unwrap_or(-1),
-        crc: crc32fast::hash(record.value.unwrap_or_default()),
+        crc: {
+            let mut hasher = crc32fast::Hasher::new();
+            hasher.update(record.key.unwrap_or_default());
+            hasher.update(record.value.unwrap_or_default());
+            hasher.finalize()
+        },
     }
 }

@@ -15,8 +15,9 @@ use crate::writer::Writer;
 /// The stage's name in `weir.stage`.
 pub const STAGE: &str = "ingest";
 
-/// How steps move a progress: [`Progress::advance`]; the simulation also tries careless ones.
-pub type Advance = fn(&Progress, &str, &Steps) -> Verdict;
+/// How steps move a progress, given the one that the writer's positions come from:
+/// [`Progress::advance_since`]; the simulation also tries careless ones.
+pub type Advance = fn(&Progress, &Progress, &str, &Steps) -> Verdict;
 
 /// A batch that is being committed.
 pub struct Flight {
@@ -71,10 +72,10 @@ impl Committer {
     }
 
     async fn commit(&self, base: Base, change: &Change, steps: &Steps) -> Outcome {
-        let advance = self.advance;
+        let (advance, seen) = (self.advance, base.progress()?);
         let mut broken = None;
         let outcome = commit(&self.lake, base, change, &mut |_, progress| {
-            match advance(progress, &change.commit_id, steps) {
+            match advance(progress, &seen, &change.commit_id, steps) {
                 Verdict::Apply(next) => Decision::Advance(next),
                 // The commit layer looks for the id first, so this is another commit's doing.
                 Verdict::Already => Decision::Decline(Vec::new()),

@@ -377,7 +377,7 @@ impl<'a, S: Source> Run<'a, S> {
         let known = progress.sources.get(&self.id.to_string());
         let mut reads = starts.to_vec();
         for (partition, offset) in &mut reads {
-            if let Some(last) = known.and_then(|k| k.get(partition)).and_then(|p| p.last.clone()) {
+            if let Some(last) = known.and_then(|k| k.get(partition)).and_then(|p| p.last) {
                 *offset = last.offset;
                 self.batch.probe(*partition, last);
             }

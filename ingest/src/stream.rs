@@ -65,7 +65,7 @@ impl Default for Settings {
             accept: Vec::new(),
             until: Until::Forever,
             threaded: true,
-            advance: Progress::advance,
+            advance: Progress::advance_since,
         }
     }
 }

@@ -32,6 +32,13 @@ pub struct Step {
     pub last: Option<Fingerprint>,
 }
 
+impl Step {
+    /// No offsets yet, at `offset`.
+    pub fn at(offset: i64) -> Step {
+        Step { from: offset, until: offset, ..Step::default() }
+    }
+}
+
 /// The steps of one batch: full source id → partition → step.
 pub type Steps = BTreeMap<String, BTreeMap<i32, Step>>;
 

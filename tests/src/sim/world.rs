@@ -272,7 +272,7 @@ impl World {
             threaded: false,
             advance: match self.options.careless {
                 Careless::HeadCheck => advance_anywhere,
-                _ => Progress::advance,
+                _ => Progress::advance_since,
             },
         };
         Box::pin(async move {
@@ -341,8 +341,13 @@ fn poll<F: Future + ?Sized>(task: &mut Pin<Box<F>>) -> Poll<F::Output> {
     task.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// `Progress::advance` without its check: the steps are moved to wherever the head is.
-fn advance_anywhere(progress: &Progress, commit_id: &str, steps: &Steps) -> Verdict {
+/// `Progress::advance_since` without its check: the steps are moved to wherever the head is.
+fn advance_anywhere(
+    progress: &Progress,
+    _: &Progress,
+    commit_id: &str,
+    steps: &Steps,
+) -> Verdict {
     let mut moved = steps.clone();
     for (source, partitions) in &mut moved {
         for (partition, step) in partitions {
