@@ -1,0 +1,122 @@
+//! Commit after commit to one table: time and size over commits, flat once the cap of snapshots is met.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use weir_catalog::commit::{Change, Committed, Decision, commit};
+use weir_catalog::{Base, Lake, LakeOptions};
+use weir_contract::contract;
+use weir_contract::decode::{Decoder, Record};
+use weir_contract::names::{SourceId, TableName};
+use weir_contract::progress::{Step, Steps, Verdict};
+use weir_tests::sample;
+
+/// Events in a commit.
+const EVENTS: i64 = 200;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Commits to each table.
+    #[arg(long, default_value_t = 10_000)]
+    commits: usize,
+    /// Caps of snapshots, one table each.
+    #[arg(long, default_value = "200,500,1000", value_delimiter = ',')]
+    caps: Vec<usize>,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    println!("| cap | commits | p50 ms | p99 ms | metadata KiB | manifests |");
+    println!("| --- | --- | --- | --- | --- | --- |");
+    for cap in &args.caps {
+        runtime.block_on(one(*cap, args.commits))?;
+    }
+    Ok(())
+}
+
+async fn one(cap: usize, commits: usize) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let options = LakeOptions { snapshots_max: cap, ..LakeOptions::default() };
+    let warehouse = folder.path().join("lake");
+    let lake = Lake::open_local(&warehouse, &folder.path().join("catalog.db"), "weir", options)?;
+    let text = include_str!("../../contracts/vending.health.yaml");
+    let Ok(contract) = contract::parse("vending.health.yaml", text) else {
+        bail!("contracts/vending.health.yaml is broken");
+    };
+    let contract = Arc::new(contract);
+    let source =
+        SourceId { cluster: "bench".into(), topic: "vending.health".into(), topic_id: "1".into() };
+    let mut base = lake.ensure_raw(&contract, &TableName::raw("vending.health")).await?;
+    let mut decoder = Decoder::new(contract, &source.short());
+    let mut rng = sample::Rng::new(cap as u64);
+    let mut times = Vec::new();
+    let window = (commits / 10).max(1);
+    for number in 0..commits as i64 {
+        let now_ms = 1_780_000_000_000 + number * 5_000;
+        for i in 0..EVENTS {
+            let value = sample::heartbeat((number * EVENTS + i) as u64, &mut rng, now_ms);
+            decoder.push(&Record {
+                partition: 0,
+                offset: number * EVENTS + i,
+                timestamp_ms: Some(now_ms),
+                key: None,
+                value: Some(&value),
+                headers: &[],
+            });
+        }
+        let chunk = decoder.finish(now_ms * 1000);
+        let day = chunk.days.first().copied().flatten();
+        let mut encoder = lake.format.encoder(&base.schema()?, day)?;
+        encoder.write(&chunk.batch)?;
+        let added = vec![lake.put_data_file(&base, encoder.finish()?).await?];
+        let from = number * EVENTS;
+        let step = Step { until: from + EVENTS, rows: EVENTS, ..Step::at(from) };
+        let steps = Steps::from([(source.to_string(), BTreeMap::from([(0, step)]))]);
+        let change =
+            Change { commit_id: format!("c{number}"), stage: "ingest", added, ..Change::default() };
+        let begun = Instant::now();
+        base = commit_once(&lake, base, &change, &steps).await?;
+        times.push(begun.elapsed());
+        if times.len() == window {
+            report(&lake, &base, cap, number + 1, &mut times).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn commit_once(lake: &Lake, base: Base, change: &Change, steps: &Steps) -> Result<Base> {
+    let outcome = commit(lake, base, change, &mut |_, progress| {
+        match progress.advance(&change.commit_id, steps) {
+            Verdict::Apply(next) => Decision::Advance(next),
+            other => Decision::Decline(format!("{other:?}")),
+        }
+    });
+    match outcome.await? {
+        Committed::Done(receipt) => Ok(receipt.base),
+        Committed::Declined(why) => bail!("a commit was declined: {why}"),
+    }
+}
+
+async fn report(
+    lake: &Lake,
+    base: &Base,
+    cap: usize,
+    commits: i64,
+    times: &mut Vec<Duration>,
+) -> Result<()> {
+    times.sort();
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+    let path = base.loaded.location.trim_start_matches("file://");
+    let size = std::fs::metadata(path).with_context(|| format!("cannot look at {path}"))?.len();
+    let manifests = weir_catalog::manifests::count(lake, base).await?;
+    println!(
+        "| {cap} | {commits} | {:.1} | {:.1} | {} | {manifests} |",
+        at(0.5),
+        at(0.99),
+        size / 1024
+    );
+    times.clear();
+    Ok(())
+}
