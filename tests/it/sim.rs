@@ -1,0 +1,104 @@
+//! Seeded simulation of ingest. A failing seed is repeated by `WEIR_SIM_SEED=<seed> tests/run --only
+//! sim::one_seed`.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use weir_tests::sim::audit::Counts;
+use weir_tests::sim::world::{self, Careless, Options};
+
+/// Seeds in CI; `WEIR_SIM_SEEDS` sets another number.
+const SEEDS: u64 = 2_000;
+/// One seed in so many writes real Parquet.
+const PARQUET_EVERY: u64 = 50;
+
+fn options(seed: u64) -> Options {
+    Options { parquet: seed.is_multiple_of(PARQUET_EVERY), ..Options::default() }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+#[test]
+fn one_seed() {
+    let seed = number("WEIR_SIM_SEED").unwrap_or(1);
+    match world::run(seed, options(seed)) {
+        Ok(outcome) => println!("{}\n{:?}", outcome.trace.join("\n"), outcome.counts),
+        Err(why) => panic!("seed {seed}: {why}"),
+    }
+}
+
+#[test]
+fn one_seed_run_twice_gives_the_same_trace() {
+    for seed in [3, PARQUET_EVERY] {
+        assert_eq!(world::run(seed, options(seed)), world::run(seed, options(seed)), "seed {seed}");
+    }
+}
+
+#[test]
+fn no_seed_loses_or_doubles_a_record() {
+    let seeds = number("WEIR_SIM_SEEDS").unwrap_or(SEEDS);
+    let next = AtomicU64::new(0);
+    let work = || {
+        let (mut counts, mut failed) = (Counts::default(), Vec::new());
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds || !failed.is_empty() {
+                return (counts, failed);
+            }
+            match world::run(seed, options(seed)) {
+                Ok(outcome) => counts.add(&outcome.counts),
+                Err(why) => failed.push(format!(
+                    "seed {seed}: {why}\n  repeat: WEIR_SIM_SEED={seed} tests/run --only sim::one_seed"
+                )),
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        running.into_iter().map(|thread| thread.join().expect("a seed panicked")).collect()
+    });
+    let mut counts = Counts::default();
+    for (more, failed) in results {
+        assert!(failed.is_empty(), "{}", failed.join("\n"));
+        counts.add(&more);
+    }
+    println!("{seeds} seeds: {counts:?}");
+    assert_eq!(counts.never(), Vec::<&str>::new(), "these never happened in {seeds} seeds");
+}
+
+/// How many of the first seeds the auditor must catch the careless loop in: at least one.
+fn caught(careless: Careless) {
+    let seeds = 60;
+    let caught = (0..seeds).find_map(|seed| world::run(seed, Options { careless, ..options(1) }).err());
+    match caught {
+        Some(why) => println!("{careless:?}: {why}"),
+        None => panic!("{careless:?} went unnoticed in {seeds} seeds"),
+    }
+}
+
+#[test]
+fn the_auditor_notices_a_missing_head_check() {
+    caught(Careless::HeadCheck);
+}
+
+#[test]
+fn the_auditor_notices_a_missing_fence() {
+    caught(Careless::Fence);
+}
+
+#[test]
+fn the_auditor_notices_a_missing_unknown_rule() {
+    caught(Careless::UnknownRule);
+}
+
+#[test]
+fn the_auditor_notices_files_that_are_not_synced() {
+    caught(Careless::FileSync);
+}
+
+#[test]
+fn the_auditor_notices_folders_that_are_not_synced() {
+    caught(Careless::FolderSync);
+}

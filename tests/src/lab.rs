@@ -1,0 +1,230 @@
+//! A lake of its own, a topic of its own, the real binary, and the readers that are not ours: what an
+//! end-to-end test works with.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::sample::{self, Rng, Stream};
+use crate::stack::{Client, Kafka, Message};
+
+/// The stream and the table of every lab.
+pub const STREAM: &str = "vending.health";
+/// The table.
+pub const TABLE: &str = "raw.vending_health";
+
+/// One test's world. The folder goes with it, unless the test fails.
+pub struct Lab {
+    /// The broker that the tests share.
+    pub kafka: &'static Kafka,
+    /// The topic.
+    pub topic: String,
+    folder: tempfile::TempDir,
+    rng: Rng,
+    sent: u64,
+}
+
+/// What a command of weir left behind.
+#[derive(Debug)]
+pub struct Done {
+    /// The exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Lab {
+    /// A new topic with `partitions`, and a folder with a config for it.
+    pub fn new(name: &str, partitions: i32) -> Result<Lab> {
+        let kafka = Kafka::shared();
+        let folder = tempfile::Builder::new().prefix("weir-lab-").tempdir()?;
+        let topic = format!("{name}-{}", folder.path().file_name().unwrap_or_default().display());
+        kafka.client()?.create_topic(&topic, partitions, &[])?;
+        let lab = Lab { kafka, topic, folder, rng: Rng::new(7), sent: 0 };
+        lab.write_config("")?;
+        Ok(lab)
+    }
+
+    /// Writes the config, with `more` at its end.
+    pub fn write_config(&self, more: &str) -> Result<()> {
+        let contracts = repository().join("contracts");
+        let text = format!(
+            r#"warehouse = "lake"
+
+[catalog]
+uri = "sqlite:///{folder}/catalog.db"
+
+[kafka]
+bootstrap_servers = "{bootstrap}"
+
+[streams."{STREAM}"]
+topic = "{topic}"
+contract = "{contracts}/vending.health.yaml"
+{more}"#,
+            folder = self.path().display(),
+            bootstrap = self.kafka.bootstrap(),
+            topic = self.topic,
+            contracts = contracts.display(),
+        );
+        Ok(std::fs::write(self.config(), text)?)
+    }
+
+    /// The lab's folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The config file.
+    pub fn config(&self) -> PathBuf {
+        self.path().join("weir.toml")
+    }
+
+    /// The broker's administrator.
+    pub fn client(&self) -> Result<Client> {
+        self.kafka.client()
+    }
+
+    /// Produces `count` heartbeats to one partition, each twentieth broken.
+    pub fn produce(&mut self, partition: i32, count: u64) -> Result<()> {
+        let producer = self.client()?.producer()?;
+        let now_ms = chrono::Utc::now().timestamp_millis();
+        for _ in 0..count {
+            let i = self.sent;
+            self.sent += 1;
+            let value = if i % 20 == 19 {
+                let class = sample::CLASSES[(i / 20 % sample::CLASSES.len() as u64) as usize];
+                sample::bad(Stream::Health, class, i, &mut self.rng, now_ms)
+            } else {
+                Some(sample::heartbeat(i, &mut self.rng, now_ms))
+            };
+            producer.send(
+                &self.topic,
+                &Message {
+                    partition: Some(partition),
+                    value: value.as_deref(),
+                    timestamp_ms: Some(now_ms),
+                    ..Message::default()
+                },
+            )?;
+        }
+        producer.flush()
+    }
+
+    /// A command of weir, not yet run.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command.arg("--config").arg(self.config()).args(["--log-format", "json"]).args(arguments);
+        command
+    }
+
+    /// Runs weir to its end.
+    pub fn weir(&self, arguments: &[&str]) -> Result<Done> {
+        Ok(done(self.command(arguments).output()?))
+    }
+
+    /// Ingests up to the end, which must succeed; the stream's part of the result.
+    pub fn ingest(&self, more: &[&str]) -> Result<Value> {
+        let mut arguments = vec!["--result-json", "ingest", "--until-latest"];
+        arguments.extend_from_slice(more);
+        let done = self.weir(&arguments)?;
+        ensure!(done.code == Some(0), "weir ingest failed: {done:#?}");
+        Ok(done.result()?["streams"][STREAM].clone())
+    }
+
+    /// `weir verify`: its exit code and its findings.
+    pub fn verify(&self) -> Result<(i32, Vec<Value>)> {
+        let done = self.weir(&["verify", "--json", TABLE])?;
+        let code = done.code.context("verify was killed")?;
+        let line = done.stdout.lines().find(|l| l.starts_with('{'));
+        let line = line.with_context(|| format!("no report: {done:#?}"))?;
+        let report: Value = serde_json::from_str(line)?;
+        let findings = report["findings"].as_array().context("no findings in the report")?;
+        Ok((code, findings.clone()))
+    }
+
+    /// Fails unless verify finds nothing.
+    pub fn verify_clean(&self) -> Result<()> {
+        let (code, findings) = self.verify()?;
+        ensure!(code == 0 && findings.is_empty(), "verify found: {findings:#?}");
+        Ok(())
+    }
+
+    /// One number out of one query.
+    pub fn count(&self, sql: &str) -> Result<i64> {
+        let done = self.weir(&["--output", "json", "query", sql])?;
+        ensure!(done.code == Some(0), "{sql}: {done:#?}");
+        let line = done.stdout.lines().next().context("no row")?;
+        let row: Value = serde_json::from_str(line)?;
+        let value = row.as_object().and_then(|row| row.values().next()).context("no column")?;
+        match value {
+            Value::String(text) => Ok(text.parse()?),
+            other => other.as_i64().with_context(|| format!("{other} is no number")),
+        }
+    }
+
+    /// Runs a script of `tests/readers/`.
+    pub fn python(&self, script: &str, arguments: &[&str]) -> Result<String> {
+        python(script, arguments)
+    }
+
+    /// Another engine acts on the table (`tests/readers/foreign.py`).
+    pub fn foreign(&self, arguments: &[&str]) -> Result<String> {
+        let database = self.path().join("catalog.db");
+        let mut all = vec![database.to_str().context("path")?, TABLE];
+        all.extend_from_slice(arguments);
+        self.python("foreign.py", &all)
+    }
+}
+
+impl Done {
+    /// The JSON object in the last line of stdout.
+    pub fn result(&self) -> Result<Value> {
+        let last = self.stdout.lines().last().unwrap_or_default();
+        serde_json::from_str(last).with_context(|| format!("no result in {self:#?}"))
+    }
+}
+
+/// What a finished process left.
+pub fn done(output: Output) -> Done {
+    Done {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Runs a script of `tests/readers/` with the Python that has the readers; its output.
+pub fn python(script: &str, arguments: &[&str]) -> Result<String> {
+    let python = std::env::var("WEIR_PYTHON").context(
+        "WEIR_PYTHON is not set: run this test by `tests/run --only NAME`, which installs the readers",
+    )?;
+    let script = repository().join("tests/readers").join(script);
+    let output = Command::new(python).arg(script).args(arguments).output()?;
+    let done = done(output);
+    if done.code != Some(0) {
+        bail!("python failed: {}\n{}", done.stdout, done.stderr);
+    }
+    Ok(done.stdout)
+}
+
+/// The binary under test: `WEIR_BIN`, else the one beside the test binary's folder.
+pub fn binary() -> PathBuf {
+    if let Some(binary) = std::env::var_os("WEIR_BIN") {
+        return binary.into();
+    }
+    let mut path = std::env::current_exe().unwrap_or_default();
+    path.pop();
+    if path.ends_with("deps") {
+        path.pop();
+    }
+    path.join("weir")
+}
+
+/// The repository's root.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
