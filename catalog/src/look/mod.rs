@@ -1,0 +1,2 @@
+//! Looking at tables.
+pub mod as_of;
