@@ -122,6 +122,14 @@ impl Broker {
         topic.resets += 1;
     }
 
+    /// Retention takes the oldest part of one partition's log.
+    pub fn forget(&self, rng: &Rng) {
+        let mut topic = self.lock();
+        let index = rng.below(topic.logs.len() as u64) as usize;
+        let log = &mut topic.logs[index];
+        log.low += rng.below((log.high() - log.low) as u64 / 2 + 1) as i64;
+    }
+
     /// Members that were not heard of are thrown out; every partition is brought to a live member.
     pub fn rebalance(&self) {
         let now_ms = self.clock.now();

@@ -4,6 +4,8 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::{Array, RecordBatch};
+use bytes::Bytes;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use weir_catalog::encode::{Encoded, FileEncoder, FileFormat, TableSchema};
 use weir_catalog::error::{CatalogError, Result};
 use weir_contract::contract::{
@@ -114,9 +116,26 @@ impl FileEncoder for Lines {
     }
 }
 
-/// Reads what [`LineFormat`] wrote.
-pub fn read_lines(bytes: &[u8]) -> Option<Vec<Row>> {
-    let text = std::str::from_utf8(bytes).ok()?;
+/// Reads a data file of either format.
+pub fn read(bytes: &Bytes) -> Result<Vec<Row>> {
+    if bytes.starts_with(b"PAR1") {
+        return read_parquet(bytes);
+    }
+    let lines = std::str::from_utf8(bytes).ok().and_then(read_lines);
+    lines.ok_or_else(|| CatalogError::bad_data("these are not lines of rows"))
+}
+
+fn read_parquet(bytes: &Bytes) -> Result<Vec<Row>> {
+    let failed = |e: &dyn std::fmt::Display| CatalogError::bad_data(e.to_string());
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes.clone()).map_err(|e| failed(&e))?;
+    let mut all = Vec::new();
+    for batch in reader.build().map_err(|e| failed(&e))? {
+        all.extend(rows(&batch.map_err(|e| failed(&e))?)?);
+    }
+    Ok(all)
+}
+
+fn read_lines(text: &str) -> Option<Vec<Row>> {
     let row = |line: &str| {
         let mut words = line.split(' ');
         Some(Row {

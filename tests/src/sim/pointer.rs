@@ -1,16 +1,21 @@
 //! A catalog whose pointer is durable and whose answers get lost: a swap may land without our being
 //! told, may be refused without our being told, or may land later.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use flate2::read::GzDecoder;
+use serde_json::Value;
 use weir_catalog::backend::{Pointer, Swap};
 use weir_catalog::error::{CatalogError, Result};
-use weir_contract::names::TableName;
+use weir_catalog::storage::Disk;
+use weir_contract::names::{TableName, key};
 
 use super::clock::SimClock;
+use super::disk::SimDisk;
 use super::rng::Rng;
 use super::turn;
 
@@ -27,8 +32,10 @@ struct Late {
 struct State {
     tables: BTreeMap<TableName, String>,
     late: Vec<Late>,
-    /// Metadata files that were current at some time, in order.
-    landed: Vec<String>,
+    /// Commit ids that were in the table's progress at some time.
+    commits: BTreeSet<String>,
+    /// Snapshots that were current at some time.
+    snapshots: BTreeSet<i64>,
 }
 
 /// The catalog; one for all processes, cheap to clone.
@@ -37,6 +44,7 @@ pub struct SimPointer {
     state: Arc<Mutex<State>>,
     clock: SimClock,
     rng: Rng,
+    disk: SimDisk,
     healed: Arc<AtomicBool>,
     /// Says yes where it should say unknown.
     takes_silence_for_yes: bool,
@@ -44,9 +52,14 @@ pub struct SimPointer {
 
 impl SimPointer {
     /// An empty catalog.
-    pub fn new(clock: SimClock, rng: Rng, takes_silence_for_yes: bool) -> SimPointer {
+    pub fn new(
+        clock: SimClock,
+        rng: Rng,
+        disk: SimDisk,
+        takes_silence_for_yes: bool,
+    ) -> SimPointer {
         let (state, healed) = (Arc::default(), Arc::default());
-        SimPointer { state, clock, rng, healed, takes_silence_for_yes }
+        SimPointer { state, clock, rng, disk, healed, takes_silence_for_yes }
     }
 
     /// No more faults.
@@ -54,14 +67,28 @@ impl SimPointer {
         self.healed.store(true, Ordering::Relaxed);
     }
 
-    /// Metadata files that were made current since the last call.
-    pub fn take_landed(&self) -> Vec<String> {
-        std::mem::take(&mut self.lock().landed)
+    /// Whether a commit of ours ever landed.
+    pub fn ever_committed(&self, commit: &str) -> bool {
+        self.lock().commits.contains(commit)
     }
 
-    /// Where the table's metadata stands.
-    pub fn location(&self, name: &TableName) -> Option<String> {
-        self.lock().tables.get(name).cloned()
+    /// Whether a snapshot was ever current.
+    pub fn ever_current(&self, snapshot: i64) -> bool {
+        self.lock().snapshots.contains(&snapshot)
+    }
+
+    /// Notes what a metadata file that has become current says.
+    fn note(&self, state: &mut State, location: &str) {
+        let path = location.trim_start_matches("file://");
+        let Ok(bytes) = self.disk.read(Path::new(path)) else { return };
+        let Ok(metadata) = serde_json::from_reader::<_, Value>(GzDecoder::new(&bytes[..])) else {
+            return;
+        };
+        state.snapshots.extend(metadata["current-snapshot-id"].as_i64());
+        let progress = metadata["properties"][key::PROGRESS].as_str().unwrap_or_default();
+        let progress: Value = serde_json::from_str(progress).unwrap_or_default();
+        let commits = progress["commits"].as_array().into_iter().flatten();
+        state.commits.extend(commits.filter_map(Value::as_str).map(str::to_string));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -71,7 +98,9 @@ impl SimPointer {
         state.late = later;
         let due: Vec<Late> = due;
         for late in due {
-            state.swap(&late.name, &late.old, &late.new);
+            if state.swap(&late.name, &late.old, &late.new) {
+                self.note(&mut state, &late.new);
+            }
         }
         state
     }
@@ -90,7 +119,6 @@ impl State {
         match self.tables.get_mut(name) {
             Some(location) if location == old => {
                 *location = new.to_string();
-                self.landed.push(new.to_string());
                 true
             }
             _ => false,
@@ -139,7 +167,14 @@ impl Pointer for SimPointer {
             turn().await;
             return self.unknown();
         }
-        let landed = self.lock().swap(name, old, new);
+        let landed = {
+            let mut state = self.lock();
+            let landed = state.swap(name, old, new);
+            if landed {
+                self.note(&mut state, new);
+            }
+            landed
+        };
         let lost = self.fault(40);
         turn().await;
         match (landed, lost) {

@@ -104,8 +104,8 @@ pub fn run(seed: u64, options: Options) -> Result<Outcome, String> {
         options.careless != Careless::FolderSync,
     );
     let auditor = Rc::new(RefCell::new(Auditor::default()));
-    let pointer =
-        SimPointer::new(clock.clone(), rng.clone(), options.careless == Careless::UnknownRule);
+    let silence_is_yes = options.careless == Careless::UnknownRule;
+    let pointer = SimPointer::new(clock.clone(), rng.clone(), disk.clone(), silence_is_yes);
     let mut world = World {
         rng,
         clock,
@@ -148,7 +148,7 @@ impl World {
         if one_in(300) {
             let index = self.rng.below(PROCESSES as u64) as usize;
             if self.processes[index].task.take().is_some() {
-                self.note(format!("crash {index}"), |counts| counts.crashes += 1);
+                self.note(format!("crash {index}"), "crash");
                 self.processes[index].wakes_ms = self.now() + self.rng.below(4_000) as i64;
             }
         }
@@ -156,7 +156,7 @@ impl World {
             let index = self.rng.below(PROCESSES as u64) as usize;
             let nap_ms = 6_500 + self.rng.below(4_000) as i64;
             self.processes[index].wakes_ms = self.now() + nap_ms;
-            self.note(format!("freeze {index}"), |counts| counts.freezes += 1);
+            self.note(format!("freeze {index}"), "freeze");
             // The world goes on without it until its session is over.
             self.clock.advance(self.rng.below(nap_ms as u64) as i64);
         }
@@ -164,11 +164,15 @@ impl World {
             self.processes.iter_mut().for_each(|process| process.task = None);
             self.foreign = None;
             self.disk.crash(&self.rng);
-            self.note("power cut".into(), |counts| counts.power_cuts += 1);
+            self.note("power cut".into(), "power cut");
+        }
+        if one_in(800) {
+            self.broker.forget(&self.rng);
+            self.note("retention".into(), "retention");
         }
         if one_in(600) {
             self.broker.reset_one();
-            self.note("client reset".into(), |counts| counts.resets += 1);
+            self.note("client reset".into(), "client reset");
         }
         if one_in(60) && self.foreign.is_none() {
             let lake = self.lake();
@@ -176,7 +180,7 @@ impl World {
                 lake,
                 table: table(),
                 rng: self.rng.clone(),
-                broker: self.broker.clone(),
+                parquet: self.options.parquet,
                 auditor: self.auditor.clone(),
                 trace: self.trace.clone(),
             };
@@ -215,8 +219,8 @@ impl World {
             lake,
             table(),
             self.broker.clone(),
+            self.pointer.clone(),
             self.auditor.clone(),
-            self.options.parquet,
         ));
         loop {
             self.clock.advance(1);
@@ -247,7 +251,7 @@ impl World {
             self.processes[index].task = None;
             self.processes[index].wakes_ms = self.now() + 500;
             if let Err(error) = result {
-                self.note(format!("stopped {index}: {error}"), |counts| counts.stops += 1);
+                self.note(format!("stopped {index}: {error}"), "stopped");
             }
         }
         Ok(())
@@ -322,9 +326,9 @@ impl World {
         }
     }
 
-    fn note(&self, what: String, count: impl Fn(&mut audit::Counts)) {
-        self.trace.borrow_mut().push(what);
-        count(&mut self.auditor.borrow_mut().counts);
+    fn note(&self, told: String, what: &'static str) {
+        self.trace.borrow_mut().push(told);
+        self.auditor.borrow_mut().counts.many(what, 1);
     }
 
     fn now(&self) -> i64 {

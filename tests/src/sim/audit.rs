@@ -1,0 +1,220 @@
+//! What must hold in the end: the auditor knows every record that the broker ever had, every row that
+//! the foreign engine deleted, and every commit that a loop claimed.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use iceberg::spec::{ManifestContentType, ManifestEntryRef, ManifestList};
+use weir_catalog::{Base, Lake};
+use weir_contract::names::TableName;
+use weir_contract::progress::Partition;
+use weir_ingest::event::IngestEvent;
+
+use super::broker::{Broker, Entry, Log};
+use super::format::{self, Row};
+use super::pointer::SimPointer;
+
+/// How often each thing happened.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Counts(BTreeMap<&'static str, u64>);
+
+/// Everything that must happen in a long run, lest the run proves nothing about it.
+const MUST_HAPPEN: [&str; 18] = [
+    "crash", "freeze", "power cut", "client reset", "retention", "commit", "conflict", "unknown",
+    "already", "recovered", "fenced", "abandoned", "failed", "append", "delete", "rewrite",
+    "rollback", "expire",
+];
+
+impl Counts {
+    /// Once more.
+    pub fn foreign(&mut self, what: &'static str) {
+        self.many(what, 1);
+    }
+
+    /// So many times more.
+    pub fn many(&mut self, what: &'static str, times: u64) {
+        *self.0.entry(what).or_default() += times;
+    }
+
+    /// Both together.
+    pub fn add(&mut self, other: &Counts) {
+        other.0.iter().for_each(|(what, times)| self.many(what, *times));
+    }
+
+    /// What never happened and should have.
+    pub fn never(&self) -> Vec<&'static str> {
+        MUST_HAPPEN.into_iter().filter(|what| !self.0.contains_key(what)).collect()
+    }
+}
+
+/// Rows that the foreign engine deleted, if that snapshot ever landed.
+#[derive(Debug)]
+pub struct Deletion {
+    /// Its snapshot.
+    pub snapshot: i64,
+    /// Its sequence number.
+    pub seq: i64,
+    /// The rows.
+    pub rows: Vec<Row>,
+}
+
+/// What is written down while the simulation runs.
+#[derive(Debug, Default)]
+pub struct Auditor {
+    /// The counts.
+    pub counts: Counts,
+    /// What the foreign engine may have deleted.
+    pub deletions: Vec<Deletion>,
+    /// Commits that a loop said were in the table.
+    claimed: Vec<String>,
+}
+
+impl Auditor {
+    /// Hears one event of a loop.
+    pub fn hear(&mut self, event: &IngestEvent) {
+        match event {
+            IngestEvent::BatchCommitted {
+                commit_id, conflicts, unknowns, already, recovered, ..
+            } => {
+                self.claimed.push(commit_id.clone());
+                self.counts.many("commit", 1);
+                let more = [
+                    ("conflict", u64::from(*conflicts)),
+                    ("unknown", u64::from(*unknowns)),
+                    ("already", u64::from(*already)),
+                    ("recovered", u64::from(recovered.is_some())),
+                ];
+                for (what, times) in more.into_iter().filter(|(_, times)| *times > 0) {
+                    self.counts.many(what, times);
+                }
+            }
+            IngestEvent::BatchFenced { .. } => self.counts.many("fenced", 1),
+            IngestEvent::BatchAbandoned { .. } => self.counts.many("abandoned", 1),
+            IngestEvent::CommitFailed { .. } => self.counts.many("failed", 1),
+            _ => {}
+        }
+    }
+}
+
+/// The live data files of the current snapshot.
+pub async fn live_entries(lake: &Lake, base: &Base) -> Result<Vec<ManifestEntryRef>, String> {
+    let metadata = base.metadata();
+    let Some(snapshot) = metadata.current_snapshot() else { return Ok(Vec::new()) };
+    let read = async |path: &str| {
+        let input = lake.io.new_input(path).map_err(|e| e.to_string())?;
+        input.read().await.map_err(|e| format!("{path}: {e}"))
+    };
+    let bytes = read(snapshot.manifest_list()).await?;
+    let list = ManifestList::parse_with_version(&bytes, metadata.format_version())
+        .map_err(|e| format!("{}: {e}", snapshot.manifest_list()))?;
+    let mut live = Vec::new();
+    for file in list.entries() {
+        if file.content != ManifestContentType::Data {
+            continue;
+        }
+        let manifest = file.load_manifest(&lake.io).await;
+        let manifest = manifest.map_err(|e| format!("{}: {e}", file.manifest_path))?;
+        live.extend(manifest.entries().iter().filter(|entry| entry.is_alive()).cloned());
+    }
+    Ok(live)
+}
+
+/// Checks the table against the broker's log.
+pub async fn check(
+    lake: Arc<Lake>,
+    table: TableName,
+    broker: Broker,
+    pointer: SimPointer,
+    auditor: Rc<RefCell<Auditor>>,
+) -> Result<(), String> {
+    let base = lake.table(&table).await.map_err(|e| e.to_string())?;
+    let base = base.ok_or("the table is gone")?;
+    let progress = base.progress().map_err(|e| e.to_string())?;
+    for commit in &auditor.borrow().claimed {
+        if !pointer.ever_committed(commit) {
+            return Err(format!("commit {commit} was claimed and never landed"));
+        }
+    }
+    let mut rows: BTreeMap<(i32, i64), Vec<Row>> = BTreeMap::new();
+    let mut paths = BTreeSet::new();
+    for entry in live_entries(&lake, &base).await? {
+        let path = entry.file_path();
+        if !paths.insert(path.to_string()) {
+            return Err(format!("{path} is referenced twice"));
+        }
+        let input = lake.io.new_input(path).map_err(|e| e.to_string())?;
+        let bytes = input.read().await.map_err(|e| format!("{path}: {e}"))?;
+        let of_file = format::read(&bytes).map_err(|e| format!("{path}: {e}"))?;
+        if of_file.len() as u64 != entry.record_count() {
+            return Err(format!("{path} does not hold the rows that its manifest says"));
+        }
+        for row in of_file.into_iter().filter(|row| row.partition >= 0) {
+            rows.entry((row.partition, row.offset)).or_default().push(row);
+        }
+    }
+    let deleted: BTreeSet<(i32, i64)> = auditor
+        .borrow()
+        .deletions
+        .iter()
+        .filter(|deletion| pointer.ever_current(deletion.snapshot))
+        .flat_map(|deletion| deletion.rows.iter().map(|row| (row.partition, row.offset)))
+        .collect();
+    let known = progress.sources.values().next().ok_or("the progress knows no source")?;
+    let topic = broker.lock();
+    for (partition, log) in topic.logs.iter().enumerate() {
+        let partition = partition as i32;
+        let counters = known.get(&partition).ok_or(format!("partition {partition} is unknown"))?;
+        partition_is_right(partition, log, counters, &rows, &deleted)?;
+    }
+    Ok(())
+}
+
+fn partition_is_right(
+    partition: i32,
+    log: &Log,
+    counters: &Partition,
+    rows: &BTreeMap<(i32, i64), Vec<Row>>,
+    deleted: &BTreeSet<(i32, i64)>,
+) -> Result<(), String> {
+    let wrong = |what: String| Err(format!("partition {partition}: {what}"));
+    if counters.until != log.entries.len() as i64 {
+        return wrong(format!("head {} of {}", counters.until, log.entries.len()));
+    }
+    let (mut accepted, mut rejected, mut lost) = (0, 0, 0);
+    for (offset, entry) in log.entries.iter().enumerate() {
+        let offset = offset as i64;
+        let found = rows.get(&(partition, offset)).map_or(&[][..], Vec::as_slice);
+        let gone = deleted.contains(&(partition, offset));
+        let bytes = match (entry, found) {
+            (Entry::Absent, []) => continue,
+            (Entry::Absent, _) => return wrong(format!("a row at {offset}, which has no record")),
+            (Entry::Record(bytes), _) => bytes,
+        };
+        let good = bytes.starts_with(b"{");
+        match found {
+            [] if gone => {}
+            [] if offset < log.low => {
+                lost += 1;
+                continue;
+            }
+            [] => return wrong(format!("offset {offset} is missing")),
+            [row] => {
+                let id = good.then(|| format::event_id(partition, offset));
+                if row.rejected == good || row.id != id {
+                    return wrong(format!("offset {offset} is another record: {row:?}"));
+                }
+            }
+            many => return wrong(format!("offset {offset} is there {} times", many.len())),
+        }
+        if good { accepted += 1 } else { rejected += 1 }
+    }
+    if lost > counters.lost {
+        return wrong(format!("{lost} records are lost, {} were counted", counters.lost));
+    }
+    if (counters.rows, counters.rejected) != (accepted, rejected) {
+        return wrong(format!("{accepted} accepted, {rejected} rejected, counted {counters:?}"));
+    }
+    Ok(())
+}
