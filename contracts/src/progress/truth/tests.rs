@@ -1,0 +1,6 @@
+use super::*;
+use crate::progress::{Partition, Removed, Step, Steps, Verdict};
+
+mod history;
+mod lake;
+mod rule;
