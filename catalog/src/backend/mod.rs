@@ -1,0 +1,80 @@
+//! Metadata backends: who holds the pointer to a table's current metadata, and swaps it.
+//!
+//! The heart is [`Backend::commit`]: one compare-and-swap on exactly the base that was read, with
+//! three outcomes. Whoever adds a backend must keep them apart: *conflict* only for a refusal that
+//! is known to be the first and only attempt, *unknown* for everything that may have landed.
+
+mod pointer;
+mod sqlite;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use iceberg::TableUpdate;
+use iceberg::spec::{TableMetadata, TableMetadataRef};
+use weir_contract::names::TableName;
+
+pub use pointer::{Pointer, PointerBackend, Swap};
+pub use sqlite::SqlitePointer;
+
+use crate::error::{CatalogError, Result};
+
+/// A table's metadata and where it was read: exactly one version.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The metadata file.
+    pub location: String,
+    /// What it says.
+    pub metadata: TableMetadataRef,
+}
+
+/// What came of a create or a commit.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It landed; the new version.
+    Committed(Loaded),
+    /// It did not land: the pointer is no longer where the base was read. The text says what was
+    /// seen.
+    Conflict(String),
+    /// It may have landed or not, and may still land. The text says what went wrong.
+    Unknown(String),
+    /// It is known not to have landed.
+    Failed(CatalogError),
+}
+
+/// The catalog of a lake.
+#[async_trait]
+pub trait Backend: Send + Sync + Debug {
+    /// All tables, sorted.
+    async fn list(&self) -> Result<Vec<TableName>>;
+
+    /// The current version of a table; `None` if there is no such table.
+    async fn load(&self, name: &TableName) -> Result<Option<Loaded>>;
+
+    /// Creates a table, and its namespace where that is missing. Conflict: it exists.
+    async fn create(&self, name: &TableName, metadata: TableMetadata) -> Outcome;
+
+    /// Applies `updates` to exactly `base`, and makes the result current if `base` still is.
+    async fn commit(&self, name: &TableName, base: &Loaded, updates: Vec<TableUpdate>) -> Outcome;
+}
+
+/// A shared backend is a backend.
+#[async_trait]
+impl<B: Backend + ?Sized> Backend for Arc<B> {
+    async fn list(&self) -> Result<Vec<TableName>> {
+        (**self).list().await
+    }
+
+    async fn load(&self, name: &TableName) -> Result<Option<Loaded>> {
+        (**self).load(name).await
+    }
+
+    async fn create(&self, name: &TableName, metadata: TableMetadata) -> Outcome {
+        (**self).create(name, metadata).await
+    }
+
+    async fn commit(&self, name: &TableName, base: &Loaded, updates: Vec<TableUpdate>) -> Outcome {
+        (**self).commit(name, base, updates).await
+    }
+}

@@ -1,0 +1,124 @@
+//! The error of the lake: a class that decides what happens next, and a message that says what
+//! happened, where, and what to do.
+
+use std::error::Error as StdError;
+use std::fmt::Display;
+use std::io;
+
+use weir_contract::class::ErrorClass;
+
+/// A failed operation on the lake.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct CatalogError {
+    class: ErrorClass,
+    message: String,
+    #[source]
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// Result of an operation on the lake.
+pub type Result<T, E = CatalogError> = std::result::Result<T, E>;
+
+impl CatalogError {
+    /// An error of `class`.
+    pub fn new(class: ErrorClass, message: impl Into<String>) -> CatalogError {
+        CatalogError { class, message: message.into(), source: None }
+    }
+
+    /// The same call may succeed later.
+    pub fn retry(message: impl Into<String>) -> CatalogError {
+        CatalogError::new(ErrorClass::Retry, message)
+    }
+
+    /// The lake is not what it must be.
+    pub fn bad_data(message: impl Into<String>) -> CatalogError {
+        CatalogError::new(ErrorClass::BadData, message)
+    }
+
+    /// The command, the config or a contract is wrong.
+    pub fn bad_config(message: impl Into<String>) -> CatalogError {
+        CatalogError::new(ErrorClass::BadConfig, message)
+    }
+
+    /// Permissions do not allow it.
+    pub fn denied(message: impl Into<String>) -> CatalogError {
+        CatalogError::new(ErrorClass::Denied, message)
+    }
+
+    /// Weir itself is wrong.
+    pub fn bug(message: impl Into<String>) -> CatalogError {
+        CatalogError::new(ErrorClass::Bug, message)
+    }
+
+    /// Keeps what caused the error.
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What the caller can do about it.
+    pub fn class(&self) -> ErrorClass {
+        self.class
+    }
+
+    /// What happened, without the cause.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// `what` failed in the storage.
+    pub fn storage(what: impl Display, error: object_store::Error) -> CatalogError {
+        let class = storage_class(&error);
+        CatalogError::new(class, format!("{what}: {error}")).with_source(error)
+    }
+
+    /// `what` failed in the Iceberg library; the class is the storage's where that was the cause.
+    pub fn iceberg(what: impl Display, error: iceberg::Error) -> CatalogError {
+        let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
+        let mut class = ErrorClass::BadData;
+        while let Some(e) = cause {
+            if let Some(e) = e.downcast_ref::<object_store::Error>() {
+                class = storage_class(e);
+                break;
+            }
+            cause = e.source();
+        }
+        CatalogError::new(class, format!("{what}: {error}")).with_source(error)
+    }
+}
+
+fn storage_class(error: &object_store::Error) -> ErrorClass {
+    match error {
+        object_store::Error::PermissionDenied { .. }
+        | object_store::Error::Unauthenticated { .. } => ErrorClass::Denied,
+        object_store::Error::InvalidPath { .. } | object_store::Error::NotFound { .. } => {
+            ErrorClass::BadData
+        }
+        object_store::Error::Generic { source, .. } => match source.downcast_ref::<io::Error>() {
+            Some(e) if e.kind() == io::ErrorKind::ReadOnlyFilesystem => ErrorClass::Denied,
+            _ => ErrorClass::Retry,
+        },
+        _ => ErrorClass::Bug,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_storage_decides_the_class_of_an_iceberg_error() {
+        let denied = object_store::Error::PermissionDenied {
+            path: "a".into(),
+            source: Box::new(io::Error::from(io::ErrorKind::PermissionDenied)),
+        };
+        let error = iceberg::Error::new(iceberg::ErrorKind::Unexpected, "x").with_source(denied);
+        assert_eq!(CatalogError::iceberg("reading", error).class(), ErrorClass::Denied);
+
+        let error = iceberg::Error::new(iceberg::ErrorKind::DataInvalid, "not json");
+        let error = CatalogError::iceberg("reading m.json", error);
+        assert_eq!(error.class(), ErrorClass::BadData);
+        assert!(error.to_string().starts_with("reading m.json: "), "{error}");
+    }
+}

@@ -1,0 +1,147 @@
+//! The lake, and a table of it as one version that was read.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use iceberg::io::FileIO;
+use iceberg::spec::TableMetadata;
+use object_store::ObjectStore;
+use weir_contract::names::TableName;
+
+use crate::backend::{Backend, Loaded, PointerBackend, SqlitePointer};
+use crate::env::Env;
+use crate::error::{CatalogError, Result};
+use crate::storage::{self, LocalDisk, SyncedStore};
+
+/// Bounds of a lake's life, with their defaults.
+#[derive(Debug, Clone)]
+pub struct LakeOptions {
+    /// Untagged snapshots that a table keeps; older ones expire with the commits.
+    pub snapshots_max: usize,
+    /// Metadata files that a table keeps besides the current one.
+    pub metadata_log_max: usize,
+    /// How often a commit is tried before it gives up with `retry`.
+    pub attempts_max: u32,
+    /// How long a commit asks a catalog that does not answer what became of it.
+    pub unknown_wait_max: Duration,
+    /// Make the warehouse's folder and the catalog where they are missing.
+    pub create: bool,
+}
+
+impl Default for LakeOptions {
+    fn default() -> LakeOptions {
+        LakeOptions {
+            snapshots_max: 500,
+            metadata_log_max: 20,
+            attempts_max: 20,
+            unknown_wait_max: Duration::from_secs(60),
+            create: true,
+        }
+    }
+}
+
+/// A lake: storage, catalog and what the outside world decides. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Lake {
+    /// Clock and ids.
+    pub env: Env,
+    /// Files; paths are absolute paths without the leading slash.
+    pub store: Arc<dyn ObjectStore>,
+    /// The same files for the Iceberg library.
+    pub io: FileIO,
+    /// The catalog.
+    pub backend: Arc<dyn Backend>,
+    /// Absolute path of the folder that holds `<namespace>/<table>`.
+    pub warehouse: String,
+    /// Bounds.
+    pub options: LakeOptions,
+}
+
+impl Lake {
+    /// A lake on the local disk with its catalog in an SQLite file. `catalog` is the name by which
+    /// other engines know it.
+    ///
+    /// Errors: bad config (paths that are missing or cannot be written down as locations), denied.
+    pub fn open_local(
+        warehouse: &Path,
+        catalog_db: &Path,
+        catalog: &str,
+        options: LakeOptions,
+    ) -> Result<Lake> {
+        let warehouse = local_warehouse(warehouse, options.create)?;
+        let pointer = SqlitePointer::open(catalog_db, catalog, options.create)?;
+        let env = Env::system();
+        let store: Arc<dyn ObjectStore> =
+            Arc::new(SyncedStore::new(Arc::new(LocalDisk), &warehouse));
+        let io = storage::file_io(store.clone());
+        let backend = Arc::new(PointerBackend::new(pointer, io.clone(), env.clone()));
+        Ok(Lake { env, store, io, backend, warehouse, options })
+    }
+
+    /// All tables, sorted by name.
+    pub async fn tables(&self) -> Result<Vec<TableName>> {
+        self.backend.list().await
+    }
+
+    /// The current version of a table; `None` if there is no such table.
+    pub async fn table(&self, name: &TableName) -> Result<Option<Base>> {
+        let loaded = self.backend.load(name).await?;
+        Ok(loaded.map(|loaded| Base { name: name.clone(), loaded }))
+    }
+}
+
+/// One version of a table, exactly as it was read: what a commit is made on.
+#[derive(Debug, Clone)]
+pub struct Base {
+    /// The table.
+    pub name: TableName,
+    /// Its metadata and where that stands.
+    pub loaded: Loaded,
+}
+
+impl Base {
+    /// The metadata that was read.
+    pub fn metadata(&self) -> &TableMetadata {
+        &self.loaded.metadata
+    }
+}
+
+/// The warehouse as an absolute path without links, made if allowed.
+fn local_warehouse(path: &Path, create: bool) -> Result<String> {
+    let shown = path.display();
+    if !path.exists() {
+        if !create {
+            return Err(CatalogError::bad_config(format!(
+                "there is no warehouse {shown}; `weir ingest` makes it, or correct the path"
+            )));
+        }
+        std::fs::create_dir_all(path).map_err(|e| folder_error(path, e))?;
+    }
+    let absolute = path.canonicalize().map_err(|e| folder_error(path, e))?;
+    if !absolute.is_dir() {
+        return Err(CatalogError::bad_config(format!("the warehouse {shown} is not a folder")));
+    }
+    let text = absolute.to_str().ok_or_else(|| {
+        CatalogError::bad_config(format!("the warehouse {shown} has a name that is not UTF-8"))
+    })?;
+    // Locations in metadata are URIs, and readers differ in what they unescape.
+    if let Some(c) = text.chars().find(|c| "#?%*\\\"<>|[]{}^`~".contains(*c) || c.is_control()) {
+        return Err(CatalogError::bad_config(format!(
+            "the warehouse {text} holds the character {c:?}, which readers of Iceberg take \
+             differently; choose another folder"
+        )));
+    }
+    Ok(text.to_string())
+}
+
+fn folder_error(path: &Path, e: std::io::Error) -> CatalogError {
+    let text = format!("the warehouse {} cannot be opened: {e}", path.display());
+    match e.kind() {
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+            CatalogError::denied(text)
+        }
+        _ => CatalogError::bad_config(text),
+    }
+    .with_source(e)
+}
