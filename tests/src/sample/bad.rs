@@ -47,7 +47,9 @@ pub fn bad(
             // Infinite as a double.
             Stream::Health => replace(&good, b"\"voltage_v\":", b"\"voltage_v\":1e999,\"was\":"),
             // More digits behind the point than the column has; rounding would change money.
-            Stream::Sales => replace(&good, b"\"price\":", b"\"price\":0.00001,\"was\":"),
+            Stream::Sales => {
+                replace(&good, b"\"currency\":", b"\"change_amount\":0.00001,\"currency\":")
+            }
         },
         RejectClass::BadTime => bad_time(&good, rng, time_ms),
         RejectClass::TooLarge => {

@@ -108,18 +108,18 @@ pub fn key(machine: u64) -> [u8; 8] {
 fn write_heartbeat(out: &mut Vec<u8>, i: u64, rng: &mut Rng, time_ms: i64) -> u64 {
     let machine = rng.below(MACHINES);
     envelope(out, "vending.health.heartbeat", machine, i, rng, time_ms);
-    out.extend_from_slice(b",\"data\":{\"power\":\"");
+    let flag = |out: &mut Vec<u8>, name: &[u8], value: bool| {
+        out.extend_from_slice(name);
+        out.extend_from_slice(if value { b"true" } else { b"false" });
+    };
+    flag(out, b",\"data\":{\"in_maintenance\":", rng.one_in(500));
     let battery = rng.one_in(200);
+    out.extend_from_slice(b",\"power\":\"");
     out.extend_from_slice(if battery { b"battery" } else { b"mains" });
     let volts = if battery { rng.between(110, 130) } else { rng.between(2240, 2360) };
     member(out, b"\",\"voltage_v\":", volts, 1);
-    member(out, b",\"temperature_c\":", rng.between(150, 420), 1);
-    member(out, b",\"cooling_c\":", rng.between(-15, 95), 1);
-    out.extend_from_slice(if rng.one_in(300) {
-        b",\"door_open\":true"
-    } else {
-        b",\"door_open\":false"
-    });
+    member(out, b",\"temperature_c\":", rng.between(-15, 420), 1);
+    flag(out, b",\"door_open\":", rng.one_in(300));
     member(out, b",\"cpu_pct\":", rng.between(10, 985), 1);
     member(out, b",\"memory_pct\":", rng.between(200, 940), 1);
     member(out, b",\"disk_pct\":", rng.between(100, 970), 1);
@@ -127,36 +127,58 @@ fn write_heartbeat(out: &mut Vec<u8>, i: u64, rng: &mut Rng, time_ms: i64) -> u6
     machine
 }
 
+/// Two events speak of one transaction: what both must agree on follows from its number alone.
 fn write_sale(out: &mut Vec<u8>, i: u64, rng: &mut Rng, time_ms: i64) -> u64 {
-    let machine = rng.below(MACHINES);
-    envelope(out, "vending.sales.sale", machine, i, rng, time_ms);
-    out.extend_from_slice(b",\"data\":{\"transaction_id\":\"tx-");
-    hex(out, rng.next(), 16);
-    let product = rng.below(120);
-    out.extend_from_slice(b"\",\"product_id\":\"sku-");
-    number(out, 1000 + product);
+    let mut facts = Rng::new(i / 2);
+    let transaction = facts.next();
+    let machine = facts.below(MACHINES);
+    let product = facts.below(120);
+    // A product has its price, which its machine's site may raise a little.
+    let price = 90 + (product as i64 * 7) % 260 + 5 * (machine as i64 / 10 % 3);
+    let method = facts.pick(&["cash", "card", "card", "card", "qr"]);
+    let payment = facts.below(100);
+    let (kind, outcome): (_, &[u8]) = match (i % 2, payment) {
+        (0, 0..95) => ("vending.sales.payment", b"\"payment_outcome\":\"succeeded\""),
+        (0, 95..98) => (
+            "vending.sales.payment",
+            b"\"payment_outcome\":\"failed\",\"payment_fail_status\":\"declined\"",
+        ),
+        (0, _) => ("vending.sales.payment", b"\"payment_outcome\":\"cancelled_by_user\""),
+        // The second try.
+        (_, 95..98) => ("vending.sales.payment", b"\"payment_outcome\":\"succeeded\""),
+        (_, 98..) => (
+            "vending.sales.refund",
+            b"\"refund_outcome\":\"succeeded\",\"refund_reason\":\"cancelled_by_user\"",
+        ),
+        (_, _) if rng.one_in(40) => (
+            "vending.sales.vend",
+            b"\"vend_outcome\":\"failed\",\"vend_fail_status\":\"motor_jam\"",
+        ),
+        (_, _) => ("vending.sales.vend", b"\"vend_outcome\":\"succeeded\""),
+    };
+    envelope(out, kind, machine, i, rng, time_ms);
+    out.extend_from_slice(b",\"data\":{\"in_maintenance\":false,\"transaction_id\":\"tx-");
+    hex(out, transaction, 16);
     out.extend_from_slice(b"\",\"selection\":\"");
     out.push(b'A' + (product % 6) as u8);
     number(out, 1 + product % 9);
-    // A product has its price, which its machine's site may raise a little.
-    let price = 90 + (product as i64 * 7) % 260 + 5 * (machine as i64 / 10 % 3);
+    out.extend_from_slice(b"\",\"product_id\":\"sku-");
+    number(out, 1000 + product);
     member(out, b"\",\"price\":", price, 2);
     out.extend_from_slice(b",\"currency\":\"");
     out.extend_from_slice(["EUR", "USD", "GBP"][(machine / 10 % 3) as usize].as_bytes());
     out.extend_from_slice(b"\",\"payment_method\":\"");
-    out.extend_from_slice(rng.pick(&["cash", "card", "card", "card", "qr"]).as_bytes());
-    let roll = rng.below(100);
-    let (payment, vend, refund) = match roll {
-        0..93 => ("succeeded", "dispensed", 0),
-        93..95 => ("succeeded", "failed", price),
-        95..98 => ("failed", "not_attempted", 0),
-        _ => ("cancelled_by_user", "not_attempted", 0),
-    };
-    out.extend_from_slice(b"\",\"payment_outcome\":\"");
-    out.extend_from_slice(payment.as_bytes());
-    out.extend_from_slice(b"\",\"vend_outcome\":\"");
-    out.extend_from_slice(vend.as_bytes());
-    member(out, b"\",\"refund\":", refund, 2);
+    out.extend_from_slice(method.as_bytes());
+    out.extend_from_slice(b"\",");
+    out.extend_from_slice(outcome);
+    match kind {
+        "vending.sales.payment" if outcome.ends_with(b"succeeded\"") => {
+            member(out, b",\"paid_amount\":", price, 2);
+        }
+        "vending.sales.vend" => out.extend_from_slice(b",\"vend_mode\":\"paid\""),
+        "vending.sales.refund" => member(out, b",\"refund_amount\":", price, 2),
+        _ => {}
+    }
     out.extend_from_slice(b"}}");
     machine
 }

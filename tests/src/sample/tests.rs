@@ -53,17 +53,22 @@ fn ids_differ() {
 }
 
 #[test]
-fn a_sale_is_json_and_its_outcomes_fit_together() {
+fn the_two_events_of_a_transaction_fit_together() {
     let mut rng = Rng::new(1);
-    for i in 0..1000 {
-        let value: Value = serde_json::from_slice(&sale(i, &mut rng, NOW)).unwrap();
-        let data = &value["data"];
-        if data["payment_outcome"] != "succeeded" {
-            assert_eq!(data["vend_outcome"], "not_attempted");
+    let mut kinds = HashSet::new();
+    for i in 0..2000 {
+        let first: Value = serde_json::from_slice(&sale(2 * i, &mut rng, NOW)).unwrap();
+        let second: Value = serde_json::from_slice(&sale(2 * i + 1, &mut rng, NOW)).unwrap();
+        for member in ["transaction_id", "price", "currency", "selection", "payment_method"] {
+            assert_eq!(first["data"][member], second["data"][member]);
         }
-        let refunded = data["refund"].as_f64().unwrap() > 0.0;
-        assert_eq!(refunded, data["vend_outcome"] == "failed");
+        assert_eq!(first["subject"], second["subject"]);
+        assert_ne!(first["id"], second["id"]);
+        let vended = second["type"] == "vending.sales.vend";
+        assert_eq!(first["data"]["payment_outcome"] == "succeeded", vended);
+        kinds.extend([first["type"].to_string(), second["type"].to_string()]);
     }
+    assert_eq!(kinds.len(), 3, "{kinds:?}");
 }
 
 #[test]
