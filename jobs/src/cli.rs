@@ -1,5 +1,6 @@
 //! The command line. What is written here is what `weir --help` and `docs/reference.md` say.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -35,14 +36,17 @@ Every key: docs/reference.md.";
 #[derive(Debug, Parser)]
 #[command(name = "weir", version, after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct Cli {
+    /// Flags that every command takes.
     #[command(flatten)]
     pub global: Global,
+    /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
 
 /// Flags that every command takes.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Everywhere")]
 pub struct Global {
     /// The config file [default: $WEIR_CONFIG, else weir.toml].
     #[arg(long, global = true, value_name = "PATH")]
@@ -50,11 +54,12 @@ pub struct Global {
     /// Set a key of the config for this run; may be given again.
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Form of the log on stderr [default: human on a terminal, json elsewhere].
-    #[arg(long, global = true, value_name = "FORMAT")]
+    /// Form of the log on stderr: human, json or auto, which is human on a terminal [default: auto].
+    #[arg(long, global = true, value_name = "FORMAT", hide_possible_values = true)]
     pub log_format: Option<LogFormat>,
-    /// Form of the output on stdout [default: human on a terminal, json elsewhere].
-    #[arg(long, global = true, value_name = "FORMAT")]
+    /// Form of the output on stdout: human or json, one object per line [default: human on a
+    /// terminal, else json].
+    #[arg(long, global = true, value_name = "FORMAT", hide_possible_values = true)]
     pub output: Option<OutputFormat>,
     /// End stdout with one JSON object that holds the result, the exit code and any failure.
     #[arg(long, global = true)]
@@ -70,6 +75,16 @@ pub enum LogFormat {
     Human,
     /// One JSON object per line.
     Json,
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LogFormat::Auto => "auto",
+            LogFormat::Human => "human",
+            LogFormat::Json => "json",
+        })
+    }
 }
 
 /// Form of the output.
@@ -106,6 +121,21 @@ pub enum Command {
     Contracts(Contracts),
 }
 
+impl Command {
+    /// As the user writes it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Command::Ingest(_) => "ingest",
+            Command::Lag(_) => "lag",
+            Command::Verify(_) => "verify",
+            Command::Tables => "tables",
+            Command::Snapshots(_) => "snapshots",
+            Command::Query(_) => "query",
+            Command::Contracts(Contracts::Check(_)) => "contracts check",
+        }
+    }
+}
+
 const INGEST_HELP: &str = "\
 Positions come from the tables, never from Kafka's group offsets: it can be killed at any time and
 started again, and several processes may share the work. SIGTERM or SIGINT ends it within 10 s,
@@ -138,6 +168,7 @@ Examples:
 
 /// `weir ingest`.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options")]
 pub struct Ingest {
     /// Only this stream; may be given again [default: all streams of the config].
     #[arg(long = "stream", value_name = "STREAM")]
@@ -149,7 +180,7 @@ pub struct Ingest {
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
     pub duration: Option<std::time::Duration>,
     /// Go on although this happened, and record it in the table; may be given again.
-    #[arg(long = "accept", value_name = "KIND")]
+    #[arg(long = "accept", value_name = "KIND", hide_possible_values = true)]
     pub accept: Vec<Accept>,
     /// With --until-latest: exit 99 where there was nothing to do.
     #[arg(long, requires = "until_latest")]

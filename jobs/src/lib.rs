@@ -3,13 +3,16 @@
 //!
 //! - [`cli`]: the commands and flags; [`commands`]: one file for each, reading → calling → printing.
 //! - [`config`]: `weir.toml`, variables and flags, checked as a whole.
+//! - [`session`]: one run, from the command line to the exit code.
 //! - [`failure`], [`output`], [`telemetry`], [`shutdown`]: how a command ends, and what it says.
 //! - [`reference`]: `docs/reference.md`, made from the same tables.
 
 pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod failure;
 pub mod output;
 pub mod reference;
+pub mod session;
 pub mod shutdown;
 pub mod telemetry;

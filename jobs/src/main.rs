@@ -1,2 +1,7 @@
-//! weir
-fn main() {}
+//! `weir`: Kafka in, Apache Iceberg out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    weir::session::main()
+}

@@ -12,7 +12,7 @@ pub fn markdown() -> String {
         "# Reference\n\nMade from the program itself; a test compares. `WEIR_BLESS=1 tests/run --only \
          reference` writes it anew.\n\n## Commands\n",
     );
-    let mut root = Cli::command().term_width(96);
+    let mut root = Cli::command().term_width(100);
     root.build();
     commands(&mut page, &mut root, "weir");
     page.push_str(

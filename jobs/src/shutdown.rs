@@ -1,31 +1,33 @@
 //! Signals: the first SIGTERM or SIGINT asks for an orderly end, the second ends the process.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 
 use crate::failure::Failure;
 use weir_contract::class::ErrorClass;
 
-/// Listens from now on; the receiver turns true at the first signal. Needs a running runtime.
-pub fn listen() -> Result<watch::Receiver<bool>, Failure> {
+/// Listens from now on; the flag is set at the first signal. Needs a running runtime.
+pub fn listen() -> Result<Arc<AtomicBool>, Failure> {
     let failed =
         |error| Failure::new(ErrorClass::Denied, format!("signals cannot be watched: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let (sender, receiver) = watch::channel(false);
+    let flag = Arc::new(AtomicBool::new(false));
+    let asked = flag.clone();
     tokio::spawn(async move {
-        for asked in [true, false] {
+        loop {
             let number = tokio::select! {
                 _ = terminate.recv() => SignalKind::terminate().as_raw_value(),
                 _ = interrupt.recv() => SignalKind::interrupt().as_raw_value(),
             };
-            if !asked {
+            if asked.swap(true, Ordering::Relaxed) {
                 // Nothing to tidy up: a crash at any instruction leaves the old state or the new.
                 std::process::exit(128 + number);
             }
             tracing::info!(signal = number, "stopping; a second signal ends the process at once");
-            let _ = sender.send(true);
         }
     });
-    Ok(receiver)
+    Ok(flag)
 }

@@ -10,6 +10,7 @@ use super::join;
 use super::raw::{Found, Raw, show_path};
 use super::secret::Property;
 use super::value::{Value, show_size};
+use crate::cli::LogFormat;
 
 /// The whole config, checked. Paths are absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,8 +87,8 @@ pub struct Flush {
 /// Logging.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
-    /// `auto`, `human` or `json`.
-    pub format: String,
+    /// Form of the lines.
+    pub format: LogFormat,
     /// `error` to `trace`.
     pub level: String,
 }
@@ -110,10 +111,7 @@ pub fn resolve(raw: &mut Raw, folder: &Path) -> Option<Config> {
             catalog: catalog(raw, folder)?,
             kafka: kafka(raw)?,
             ingest: ingest(raw)?,
-            log: Log {
-                format: text(raw, &["log", "format"])?.into(),
-                level: text(raw, &["log", "level"])?.into(),
-            },
+            log: log(raw)?,
             streams: streams?,
         })
     })();
@@ -158,6 +156,17 @@ fn ingest(raw: &Raw) -> Option<Ingest> {
             rows_max: count(raw, &flush("rows_max"))?,
             bytes_max: number(raw, &flush("bytes_max"))?,
         },
+    })
+}
+
+fn log(raw: &Raw) -> Option<Log> {
+    Some(Log {
+        format: match text(raw, &["log", "format"])? {
+            "human" => LogFormat::Human,
+            "json" => LogFormat::Json,
+            _ => LogFormat::Auto,
+        },
+        level: text(raw, &["log", "level"])?.into(),
     })
 }
 
