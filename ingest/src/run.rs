@@ -19,10 +19,10 @@ use std::time::Duration;
 use futures::future::{Either, select};
 use weir_catalog::error::CatalogError;
 use weir_catalog::table::Base;
-use weir_contract::class::{ErrorClass, RejectClass};
+use weir_contract::class::ErrorClass;
 use weir_contract::decode::Decoder;
 use weir_contract::names::SourceId;
-use weir_contract::progress::{Progress, Steps};
+use weir_contract::progress::Steps;
 
 use crate::batch::Batch;
 use crate::event::IngestEvent;
@@ -185,7 +185,8 @@ impl<'a, S: Source> Run<'a, S> {
         self.report.assignments += 1;
         let starts = self.starts(partitions).await?;
         self.begin(&starts);
-        self.stream.source.start(&self.reads(&starts)).await?;
+        let reads = self.reads(&starts);
+        self.stream.source.start(&reads).await?;
         self.tell(&IngestEvent::PartitionsStarted { offsets: starts });
         Ok(())
     }
@@ -294,7 +295,8 @@ impl<'a, S: Source> Run<'a, S> {
         }
         let starts = self.starts(&held).await?;
         self.begin(&starts);
-        self.stream.source.restart(&self.reads(&starts)).await?;
+        let reads = self.reads(&starts);
+        self.stream.source.restart(&reads).await?;
         self.tell(&IngestEvent::PartitionsStarted { offsets: starts });
         Ok(())
     }
@@ -434,14 +436,16 @@ impl<'a, S: Source> Run<'a, S> {
         for _ in 0..2 {
             let left = Duration::from_millis((ends_ms - self.now_ms()).max(0) as u64);
             match self.await_flight(left).await {
-                Some(outcome) if self.note(outcome).await? == Landing::Refused => {
-                    self.abandon("the run ended");
+                Some(outcome) => {
+                    if self.note(outcome).await? == Landing::Refused {
+                        self.abandon("the run ended");
+                    }
                 }
                 None if self.flight.is_some() => {
                     self.abandon("the run ended before the batch ahead of it was committed");
                     return Ok(());
                 }
-                _ => {}
+                None => {}
             }
             if self.batch.moved_at_ms().is_none() {
                 break;

@@ -1,5 +1,8 @@
 //! The integration tests: one binary, one module per subject.
 
+mod crash;
+mod foreign;
 mod kafka;
+mod sim;
 mod stack;
 mod tidy;

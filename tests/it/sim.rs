@@ -24,7 +24,7 @@ fn one_seed() {
     let seed = number("WEIR_SIM_SEED").unwrap_or(1);
     match world::run(seed, options(seed)) {
         Ok(outcome) => println!("{}\n{:?}", outcome.trace.join("\n"), outcome.counts),
-        Err(why) => panic!("seed {seed}: {why}"),
+        Err(failure) => panic!("{}\nseed {seed}: {}", failure.trace.join("\n"), failure.why),
     }
 }
 
@@ -48,8 +48,9 @@ fn no_seed_loses_or_doubles_a_record() {
             }
             match world::run(seed, options(seed)) {
                 Ok(outcome) => counts.add(&outcome.counts),
-                Err(why) => failed.push(format!(
-                    "seed {seed}: {why}\n  repeat: WEIR_SIM_SEED={seed} tests/run --only sim::one_seed"
+                Err(failure) => failed.push(format!(
+                    "seed {seed}: {}\n  repeat: WEIR_SIM_SEED={seed} tests/run --only sim::one_seed",
+                    failure.why
                 )),
             }
         }
@@ -73,7 +74,7 @@ fn caught(careless: Careless) {
     let seeds = 60;
     let caught = (0..seeds).find_map(|seed| world::run(seed, Options { careless, ..options(1) }).err());
     match caught {
-        Some(why) => println!("{careless:?}: {why}"),
+        Some(failure) => println!("{careless:?}: {}", failure.why),
         None => panic!("{careless:?} went unnoticed in {seeds} seeds"),
     }
 }

@@ -71,7 +71,6 @@ pub struct Report {
 }
 
 /// What the readers shall compare: the lake as it was left, and the producer's list.
-#[derive(Debug)]
 pub struct Outcome {
     /// The report.
     pub report: Report,
@@ -122,6 +121,18 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
     let config = write_config(plan, &kafka, "last")?;
     let report = finish(crash.report, &list, &lock(&ear).heard, begun);
     Ok(Outcome { report, config, list, kafka })
+}
+
+/// Brings the table to the topic's end, by one last run.
+pub fn settle(plan: &Plan, outcome: &Outcome) -> Result<()> {
+    let output = std::process::Command::new(&plan.weir)
+        .args(["--log-format", "json", "--config"])
+        .arg(&outcome.config)
+        .args(["ingest", "--until-latest"])
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "the last run failed: {said}");
+    Ok(())
 }
 
 fn finish(mut report: Report, list: &List, heard: &Heard, begun: Instant) -> Report {

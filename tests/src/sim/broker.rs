@@ -366,4 +366,6 @@ impl Source for SimSource {
     async fn publish(&mut self, _: &[(i32, i64)]) {
         turn().await;
     }
+
+    async fn close(self) {}
 }

@@ -11,8 +11,9 @@ use weir_catalog::env::{Clock, Env, Ids};
 
 use super::rng::Rng;
 
-/// Where virtual time starts: 2100-01-01T00:00:00Z, later than any clock that the libraries read.
-pub const EPOCH_MS: i64 = 4_102_444_800_000;
+/// Where virtual time starts: 2025-01-01T00:00:00Z. The Iceberg library stamps property changes with the
+/// real clock and refuses to go back: virtual time must be earlier than real time.
+pub const EPOCH_MS: i64 = 1_735_689_600_000;
 
 /// The simulation's clock; moves only when the driver moves it.
 #[derive(Debug, Clone)]

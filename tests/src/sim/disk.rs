@@ -46,7 +46,7 @@ impl SimDisk {
     pub fn new(file_sync: bool, folder_sync: bool) -> SimDisk {
         let mut state = State::default();
         for names in [&mut state.now, &mut state.synced] {
-            names.folders.insert(PathBuf::from("/"));
+            names.folders.extend(["/", super::store::WAREHOUSE].map(PathBuf::from));
         }
         let healed = Arc::default();
         SimDisk { state: Arc::new(Mutex::new(state)), file_sync, folder_sync, healed }

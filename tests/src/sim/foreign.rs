@@ -73,10 +73,14 @@ impl Context {
         self.snapshot(base, Operation::Append, None, Some(file)).await
     }
 
+    fn one_of(&self, entries: &[ManifestEntryRef]) -> Option<ManifestEntryRef> {
+        (!entries.is_empty()).then(|| self.rng.pick(entries).clone())
+    }
+
     /// Drops a file with all its rows.
     async fn delete(&self, base: &Base) -> Option<Vec<TableUpdate>> {
         let entries = live_entries(&self.lake, base).await.ok()?;
-        let victim = self.rng.pick(&entries).clone();
+        let victim = self.one_of(&entries)?;
         let path = victim.file_path().to_string();
         let bytes = self.lake.io.new_input(&path).ok()?.read().await.ok()?;
         let rows = format::read(&bytes).ok()?;
@@ -91,7 +95,7 @@ impl Context {
     /// Replaces a file by another one with the same rows.
     async fn rewrite(&self, base: &Base) -> Option<Vec<TableUpdate>> {
         let entries = live_entries(&self.lake, base).await.ok()?;
-        let old = self.rng.pick(&entries).clone();
+        let old = self.one_of(&entries)?;
         let path = old.file_path().to_string();
         let bytes = self.lake.io.new_input(&path).ok()?.read().await.ok()?;
         let file =
@@ -119,7 +123,8 @@ impl Context {
         Some(vec![main(*self.rng.pick(&targets))])
     }
 
-    /// Everything but the current snapshot and, unless the property alone is enough, our newest.
+    /// Everything but the current snapshot and, unless the property alone is enough, its history
+    /// down to our newest.
     fn expire(&self, base: &Base) -> Option<Vec<TableUpdate>> {
         let metadata = base.metadata();
         let current = metadata.current_snapshot()?;
@@ -130,18 +135,12 @@ impl Context {
             }
             _ => false,
         };
+        let is_ours = |s: &Snapshot| s.summary().additional_properties.contains_key(key::HEADS);
         let mut kept = vec![current.snapshot_id()];
-        let mut next = Some(current);
-        while let Some(snapshot) = next.filter(|_| !enough) {
-            if snapshot.summary().additional_properties.contains_key(key::HEADS) {
-                kept.push(snapshot.snapshot_id());
-                break;
-            }
-            next = snapshot.parent_snapshot_id().and_then(|id| metadata.snapshot_by_id(id));
-        }
-        if !enough && kept.len() < 2 && !current.summary().additional_properties.contains_key(key::HEADS)
-        {
-            return None;
+        let mut oldest = current;
+        while !enough && !is_ours(oldest) {
+            oldest = metadata.snapshot_by_id(oldest.parent_snapshot_id()?)?;
+            kept.push(oldest.snapshot_id());
         }
         let ids = metadata.snapshots().map(|s| s.snapshot_id());
         let snapshot_ids: Vec<i64> = ids.filter(|id| !kept.contains(id)).collect();

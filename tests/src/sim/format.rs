@@ -59,7 +59,7 @@ pub fn event_id(partition: i32, offset: i64) -> String {
 pub fn event(partition: i32, offset: i64) -> Vec<u8> {
     let id = event_id(partition, offset);
     let (day, second) = (30 + offset % 7 / 6, offset % 60);
-    format!(r#"{{"id":"{id}","time":"2099-12-{day}T10:00:{second:02}Z"}}"#).into_bytes()
+    format!(r#"{{"id":"{id}","time":"2024-12-{day}T10:00:{second:02}Z"}}"#).into_bytes()
 }
 
 /// Rows of a batch.

@@ -92,8 +92,17 @@ pub struct World {
     produced: u64,
 }
 
-/// Runs one seed; an error says what the auditor found.
-pub fn run(seed: u64, options: Options) -> Result<Outcome, String> {
+/// What the auditor found, and what had been told until then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What is wrong.
+    pub why: String,
+    /// Everything that was told, in order.
+    pub trace: Vec<String>,
+}
+
+/// Runs one seed.
+pub fn run(seed: u64, options: Options) -> Result<Outcome, Failure> {
     let rng = Rng::new(seed);
     let clock = SimClock::new();
     let partitions = 1 + rng.below(4) as usize;
@@ -120,10 +129,12 @@ pub fn run(seed: u64, options: Options) -> Result<Outcome, String> {
         foreign: None,
         produced: 0,
     };
-    world.chaos()?;
-    world.rest()?;
-    let counts = world.auditor.borrow().counts.clone();
-    Ok(Outcome { trace: world.trace.take(), counts })
+    let result = world.chaos().and_then(|()| world.rest());
+    let (trace, counts) = (world.trace.take(), world.auditor.borrow().counts.clone());
+    match result {
+        Ok(()) => Ok(Outcome { trace, counts }),
+        Err(why) => Err(Failure { why, trace }),
+    }
 }
 
 impl World {
@@ -138,7 +149,8 @@ impl World {
 
     /// What may happen in one turn.
     fn happen(&mut self) {
-        let one_in = |times| self.rng.one_in(times);
+        let rng = self.rng.clone();
+        let one_in = |times| rng.one_in(times);
         if one_in(4) {
             self.produce();
         }
