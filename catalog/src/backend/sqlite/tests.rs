@@ -1,1 +1,3 @@
+//! The pointer on a real SQLite file.
+
 

@@ -1,1 +1,3 @@
+//! What the synced store promises, on a disk that forgets.
+
 
