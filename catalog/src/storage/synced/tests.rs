@@ -1,3 +1,2 @@
 //! What the synced store promises, on a disk that forgets.
 
-
