@@ -208,7 +208,8 @@ impl Decoder {
     /// and escapes take more room than the record itself, at most six times as much.
     fn no_room(&self, record: &Record<'_>) -> Option<usize> {
         let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
-        let headers = record.headers.iter().map(|(name, value)| name.len() * 6 + length(*value) * 2);
+        let headers =
+            record.headers.iter().map(|(name, value)| name.len() * 6 + length(*value) * 2);
         let bytes = length(record.key) + length(record.value) + headers.sum::<usize>();
         (self.bytes().saturating_add(bytes) >= column::BYTES_MAX).then_some(bytes)
     }
@@ -216,9 +217,9 @@ impl Decoder {
     /// Reads the record into the row and says its event's time, µs.
     fn read(&mut self, row: usize, record: &Record<'_>) -> Result<i64, Box<Reject>> {
         let limits = &self.contract.limits;
-        let latest = record.timestamp_ms.map_or(i64::MAX, |ms| {
-            ms.saturating_mul(1000).saturating_add(limits.skew_max_us)
-        });
+        let latest = record
+            .timestamp_ms
+            .map_or(i64::MAX, |ms| ms.saturating_mul(1000).saturating_add(limits.skew_max_us));
         self.sink.begin(row, latest);
         let Some(text) = record.value else { return Err(Box::new(Fault::null_value().into())) };
         if text.len() > limits.value_bytes_max {

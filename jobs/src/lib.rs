@@ -5,6 +5,7 @@
 //! - [`config`]: `weir.toml`, variables and flags, checked as a whole.
 //! - [`session`]: one run, from the command line to the exit code.
 //! - [`failure`], [`output`], [`telemetry`], [`shutdown`]: how a command ends, and what it says.
+//! - [`usage`]: what the process has used, for `--result-json`.
 //! - [`reference`]: `docs/reference.md`, made from the same tables.
 
 pub mod cli;
@@ -16,3 +17,4 @@ pub mod reference;
 pub mod session;
 pub mod shutdown;
 pub mod telemetry;
+pub mod usage;

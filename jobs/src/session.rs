@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Parser;
 use weir_contract::class::ErrorClass;
@@ -13,6 +14,7 @@ use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::telemetry::{self, Form};
+use crate::usage;
 
 /// The config file where none is named.
 const CONFIG: &str = "weir.toml";
@@ -55,12 +57,14 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
+    let started = Instant::now();
     let form = telemetry::form(cli.global.log_format.unwrap_or(LogFormat::Auto));
     report_panics(form);
     let output = Output::stdout(cli.global.output, cli.global.result_json);
     let mut session = Session { global: cli.global, form, output };
     session.output.result("command", cli.command.name());
     let ended = commands::run(cli.command, &mut session);
+    session.output.result("process", usage::since(started));
     ExitCode::from(session.end(ended))
 }
 

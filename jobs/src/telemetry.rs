@@ -4,6 +4,7 @@
 
 use std::io::{IsTerminal, Write};
 
+use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::LogFormat;
@@ -44,7 +45,7 @@ pub fn init(form: Form, level: &str) -> Result<(), Failure> {
         Form::Human => {
             builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init()
         }
-        Form::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
+        Form::Json => builder.json().with_current_span(false).with_span_list(false).try_init(),
     };
     done.map_err(|error| Failure::new(weir_contract::class::ErrorClass::Bug, error))
 }
@@ -59,14 +60,15 @@ pub fn report(form: Form, failure: &Failure) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
+/// A failure as the log writes an event.
 fn json_line(failure: &Failure) -> String {
-    let mut line = failure.json();
-    if let Some(members) = line.as_object_mut() {
-        let now = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
-        members.insert("timestamp".into(), now.into());
-        members.insert("level".into(), "ERROR".into());
-        members.insert("target".into(), "weir".into());
-    }
+    let now = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+    let line = json!({
+        "timestamp": now,
+        "level": "ERROR",
+        "fields": failure.json(),
+        "target": "weir",
+    });
     format!("{line}\n")
 }
 
@@ -87,6 +89,6 @@ mod tests {
         assert_eq!(line.lines().count(), 1);
         let object: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(object["level"], "ERROR");
-        assert_eq!(object["error_class"], "bad_config");
+        assert_eq!(object["fields"]["error_class"], "bad_config");
     }
 }

@@ -28,7 +28,7 @@ const HEAVY: [(&str, &str); 6] = [
 ];
 
 /// All that the pure crate may name.
-const PURE: [&str; 13] = [
+const PURE: [&str; 14] = [
     "arrow-array",
     "arrow-buffer",
     "arrow-schema",
@@ -37,6 +37,7 @@ const PURE: [&str; 13] = [
     "fast-float2",
     "memchr",
     "saphyr",
+    "saphyr-parser",
     "serde",
     "serde_json",
     "sha2",

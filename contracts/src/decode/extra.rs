@@ -1,7 +1,6 @@
 //! `_extra`: unknown members, byte for byte as they came, as one JSON object.
 
 use super::plan::{Plan, TOP, scope_of};
-use super::reserved::quote;
 use super::sink::Unknown;
 
 /// Writes the unknown members to `out`: those of the record first, in their order, then those of
@@ -15,7 +14,7 @@ pub(super) fn write(plan: &Plan, unknowns: &[Unknown], text: &[u8], out: &mut Ve
             if out.len() > 1 {
                 out.push(b',');
             }
-            quote(&object.name, out);
+            out.extend_from_slice(object.quoted.as_bytes());
             out.extend_from_slice(b":{");
             members(unknowns, scope_of(o), text, out);
             out.push(b'}');

@@ -99,10 +99,8 @@ fn unscaled(literal: &[u8], mut shift: i64) -> Result<i128, DecimalFault> {
     shift = shift.max(0);
     let mut value = 0i128;
     for digit in digits().take(count - cut) {
-        value = value.checked_mul(10).ok_or(DecimalFault::Precision)? + digit;
-        if value >= limit(38) {
-            return Err(DecimalFault::Precision);
-        }
+        let longer = value.checked_mul(10).and_then(|value| value.checked_add(digit));
+        value = longer.ok_or(DecimalFault::Precision)?;
     }
     if value == 0 {
         return Ok(0);
@@ -263,7 +261,8 @@ mod tests {
 
     #[test]
     fn doubles() {
-        for text in ["0.1", "1e22", "1e23", "9007199254740993", "5e-324", "123456789.987654321e-5"] {
+        for text in ["0.1", "1e22", "1e23", "9007199254740993", "5e-324", "123456789.987654321e-5"]
+        {
             let expected: f64 = text.parse().unwrap();
             assert_eq!(read(text).as_f64(text.as_bytes()).to_bits(), expected.to_bits(), "{text}");
         }

@@ -31,6 +31,8 @@ pub(super) enum Member {
 #[derive(Debug)]
 pub(super) struct Object {
     pub name: String,
+    /// The name as a JSON string.
+    pub quoted: String,
     /// The column that holds the object itself, verbatim, if any.
     pub column: Option<usize>,
     /// Where its first column stands in the order of checks.
@@ -81,7 +83,10 @@ impl Plan {
             .into_iter()
             .map(|name| Object {
                 name: name.clone(),
-                column: fields.iter().position(|f| f.path.object.is_none() && f.path.member == *name),
+                quoted: serde_json::Value::from(name.as_str()).to_string(),
+                column: fields
+                    .iter()
+                    .position(|f| f.path.object.is_none() && f.path.member == *name),
                 rank: order.iter().position(|&c| inside(name, c)).unwrap_or(0),
             })
             .collect();
@@ -122,9 +127,12 @@ fn scopes(contract: &Contract, objects: &[Object]) -> Vec<Names> {
         inside.map(|(c, f)| (f.path.member.clone(), Member::Column(c))).collect()
     };
     let named = objects.iter().enumerate();
-    let mut top: Vec<_> = named.map(|(o, object)| (object.name.clone(), Member::Object(o))).collect();
+    let mut top: Vec<_> =
+        named.map(|(o, object)| (object.name.clone(), Member::Object(o))).collect();
     top.extend(columns(None));
-    top.extend(ENVELOPE.iter().enumerate().map(|(e, name)| (name.to_string(), Member::Envelope(e))));
+    top.extend(
+        ENVELOPE.iter().enumerate().map(|(e, name)| (name.to_string(), Member::Envelope(e))),
+    );
     let mut scopes = vec![Names::new(top)];
     scopes.extend(objects.iter().map(|object| Names::new(columns(Some(&object.name)))));
     scopes
@@ -234,7 +242,9 @@ impl Names {
 #[inline]
 fn hash(name: &[u8]) -> u64 {
     let word = match (name.first_chunk(), name.last_chunk()) {
-        (Some(first), Some(last)) => u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(29),
+        (Some(first), Some(last)) => {
+            u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(29)
+        }
         _ => name.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
     };
     let mixed = (word ^ name.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);

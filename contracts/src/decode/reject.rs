@@ -84,14 +84,17 @@ impl Fault {
             Some(object) => format!("{}.{name}", object.name),
             None => name,
         };
-        let message = format!("the member occurs a second time at byte {}", start.saturating_sub(1));
+        let message =
+            format!("the member occurs a second time at byte {}", start.saturating_sub(1));
         Fault { class: RejectClass::DuplicateMember, field: Some(path), message }
     }
 
     /// A required column without a value.
     pub fn missing(contract: &Contract, column: usize, event_type: Option<usize>) -> Fault {
         let message = match event_type.and_then(|t| contract.event_types.get(t)) {
-            Some(event_type) => format!("required in events of type {event_type}, but absent or null"),
+            Some(event_type) => {
+                format!("required in events of type {event_type}, but absent or null")
+            }
             None => "required, but absent or null".into(),
         };
         let field = contract.fields[column].path.to_string();
@@ -179,7 +182,8 @@ fn explain(reason: Reason, contract: &Contract, at: usize, value: &str) -> (Reje
 fn render(bound: Bound, kind: FieldType) -> String {
     match (bound, kind) {
         (Bound::Exact(value), FieldType::Decimal { scale, .. }) if scale > 0 => {
-            let digits = format!("{:0width$}", value.unsigned_abs(), width = usize::from(scale) + 1);
+            let digits =
+                format!("{:0width$}", value.unsigned_abs(), width = usize::from(scale) + 1);
             let (whole, fraction) = digits.split_at(digits.len() - usize::from(scale));
             format!("{}{whole}.{fraction}", if value < 0 { "-" } else { "" })
         }

@@ -263,7 +263,8 @@ mod tests {
 
     #[test]
     fn values_end_where_they_end() {
-        for text in ["1", "\"a\"", "[1, 2,[ ]]", "{\"a\" : {\"b\":[{}]}}", "true", "-0.5e+3", "{ }"] {
+        for text in ["1", "\"a\"", "[1, 2,[ ]]", "{\"a\" : {\"b\":[{}]}}", "true", "-0.5e+3", "{ }"]
+        {
             assert_eq!(skip_all(&format!("{text}, rest"), 9), Ok(text.len()), "{text}");
         }
     }

@@ -122,16 +122,19 @@ fn behind(token: usize) -> usize {
 }
 
 impl Gap {
+    /// Is this the gap at this position? What follows a gap is a value or nothing, so that of two
+    /// gaps that differ by white space at their ends only one fits.
     #[inline(always)]
     fn fits(&self, text: &[u8], at: usize) -> bool {
         let Some(rest) = text.get(at..) else { return false };
-        match rest.split_first_chunk::<16>() {
+        let same = match rest.split_first_chunk::<16>() {
             Some((head, tail)) => {
                 (u128::from_le_bytes(*head) ^ self.head) & self.mask == 0
                     && (self.bytes.len() <= 16 || tail.starts_with(&self.bytes[16..]))
             }
             None => rest.starts_with(&self.bytes),
-        }
+        };
+        same && rest.get(self.bytes.len()).is_none_or(|next| *next > b' ')
     }
 }
 
@@ -234,9 +237,8 @@ impl Shapes {
     fn intern(&mut self, unknown: &Unknown, text: &[u8]) -> Option<usize> {
         self.scratch.clear();
         scan::unescape(&text[unknown.name.start..unknown.name.end], &mut self.scratch);
-        let same = |(scope, name): &(usize, Box<[u8]>)| {
-            *scope == unknown.scope && **name == *self.scratch
-        };
+        let same =
+            |(scope, name): &(usize, Box<[u8]>)| *scope == unknown.scope && **name == *self.scratch;
         if let Some(i) = self.unknown.iter().position(same) {
             return Some(i);
         }

@@ -308,12 +308,7 @@ impl Row {
         Ok(end)
     }
 
-    fn date(
-        &mut self,
-        values: &mut Fixed<i32>,
-        text: &[u8],
-        at: usize,
-    ) -> Result<usize, Trouble> {
+    fn date(&mut self, values: &mut Fixed<i32>, text: &[u8], at: usize) -> Result<usize, Trouble> {
         let quoted = string(text, at)?;
         let end = quoted.end + 1;
         match time::day(plain(text, quoted, &mut self.plain)) {
@@ -401,10 +396,11 @@ impl Row {
         text: &[u8],
         at: usize,
     ) -> Result<usize, Trouble> {
-        let (value, number) = integer(rule, text, at)?;
-        let Some(value) = value else {
+        let number = integer(text, at)?;
+        let Some(value) = number.as_i64() else {
             return problem(Reason::Unfit("a 64-bit integer"), at, number.end);
         };
+        whole(rule, value, &number)?;
         values.push(self.number, value);
         Ok(number.end)
     }
@@ -417,10 +413,11 @@ impl Row {
         text: &[u8],
         at: usize,
     ) -> Result<usize, Trouble> {
-        let (value, number) = integer(rule, text, at)?;
-        let Some(value) = value.and_then(|value| i32::try_from(value).ok()) else {
+        let number = integer(text, at)?;
+        let Some(value) = number.as_i64().and_then(|value| i32::try_from(value).ok()) else {
             return problem(Reason::Unfit("a 32-bit integer"), at, number.end);
         };
+        whole(rule, i64::from(value), &number)?;
         values.push(self.number, value);
         Ok(number.end)
     }
@@ -458,22 +455,23 @@ fn number(text: &[u8], at: usize) -> Result<Number, Trouble> {
     Ok(number::number(text, at)?)
 }
 
-/// The integer at `at`, within its rule; none if it does not even fit 64 bits.
+/// The integer literal at `at`.
 #[inline(always)]
-fn integer(rule: &WholeRule, text: &[u8], at: usize) -> Result<(Option<i64>, Number), Trouble> {
+fn integer(text: &[u8], at: usize) -> Result<Number, Trouble> {
     let number = number(text, at)?;
     if !number.integer {
         let expected = "an integer without point and exponent";
         return problem(Reason::Type(expected), at, number.end);
     }
-    let value = number.as_i64();
-    if let Some(value) = value {
-        if !rule.lists(value) {
-            return problem(Reason::Unlisted, at, number.end);
-        }
-        within(&rule.range, &i128::from(value), &number)?;
+    Ok(number)
+}
+
+#[inline(always)]
+fn whole(rule: &WholeRule, value: i64, number: &Number) -> Result<(), Trouble> {
+    if !rule.lists(value) {
+        return problem(Reason::Unlisted, number.start, number.end);
     }
-    Ok((value, number))
+    within(&rule.range, &i128::from(value), number)
 }
 
 #[inline(always)]

@@ -218,7 +218,7 @@ impl Column {
     }
 }
 
-/// Bounds of a whole column; a double is turned into the nearest whole bound inside it.
+/// Bounds of an exact column; a double is turned into the nearest whole bound inside it.
 fn exact_range(minimum: Option<Bound>, maximum: Option<Bound>) -> Range<i128> {
     let exact = |bound, round: fn(f64) -> f64| match bound {
         Bound::Exact(value) => value,

@@ -1,1 +1,2 @@
+//! The pointer on a real SQLite file.
 

@@ -1,1 +1,2 @@
+//! What the synced store promises, on a disk that forgets.
 

@@ -1,6 +1,7 @@
 //! Contracts and records made from a stream of choices: fewer and smaller choices make simpler
 //! ones, so that a failure shrinks.
 
+use super::oracle;
 use super::support::*;
 use crate::contract::*;
 
@@ -28,8 +29,18 @@ impl Dice<'_> {
 }
 
 const NAMES: [&str; 12] = [
-    "a", "b", "ab", "temperature_c", "temperature_f", "é", "with \"quote\\", "specversion", "dataschema",
-    "a_very_long_member_name_that_exceeds_sixteen_bytes", "data", "",
+    "a",
+    "b",
+    "ab",
+    "temperature_c",
+    "temperature_f",
+    "é",
+    "with \"quote\\",
+    "specversion",
+    "dataschema",
+    "a_very_long_member_name_that_exceeds_sixteen_bytes",
+    "data",
+    "",
 ];
 
 /// A contract with any columns.
@@ -46,12 +57,23 @@ pub fn any_contract(dice: &mut Dice<'_>) -> Contract {
     for i in 0..dice.below(12) {
         let precision = 1 + dice.below(38) as u8;
         let scale = dice.below(usize::from(precision) + 1) as u8;
-        let kinds = [String, Boolean, Int, Long, Double, Decimal { precision, scale }, Timestamp, Date, Json];
+        let kinds = [
+            String,
+            Boolean,
+            Int,
+            Long,
+            Double,
+            Decimal { precision, scale },
+            Timestamp,
+            Date,
+            Json,
+        ];
         let kind = kinds[dice.below(kinds.len())];
         let object = [Some("data"), None, Some("o\n\u{1F600}")][dice.below(3)].map(str::to_owned);
         let path = Path { object, member: dice.pick(&NAMES).into() };
         let is_object = |f: &Field| f.path.object.as_ref() == Some(&path.member);
-        let clash = path.object.is_none() && (path.member == "data" || fields.iter().any(is_object));
+        let clash =
+            path.object.is_none() && (path.member == "data" || fields.iter().any(is_object));
         if clash || fields.iter().any(|f| f.path == path) {
             continue;
         }
@@ -120,10 +142,20 @@ pub fn record_text(contract: &Contract, style: &Style, dice: &mut Dice<'_>) -> S
     }
     if order.one_in(3) {
         let list = objects.first_mut().map_or(&mut top, |(_, list)| list);
-        list.push(member(order.pick(&["new", "x", "specversion", "a"]), &any_value(dice, 0), style, dice));
+        list.push(member(
+            order.pick(&["new", "x", "specversion", "a"]),
+            &any_value(dice, 0),
+            style,
+            dice,
+        ));
     }
     if order.one_in(3) {
-        top.push(member(order.pick(&["specversion", "new", "dataschema", "x"]), &any_value(dice, 0), style, dice));
+        top.push(member(
+            order.pick(&["specversion", "new", "dataschema", "x"]),
+            &any_value(dice, 0),
+            style,
+            dice,
+        ));
     }
     for (name, list) in objects {
         let object = format!("{{{}}}", list.join(style.comma));
@@ -149,32 +181,88 @@ fn quote(text: &str, escape: bool) -> String {
     format!("\"{units}\"")
 }
 
+/// A value that is mostly right for the field.
 fn value(contract: &Contract, field: &Field, dice: &mut Dice<'_>) -> String {
-    if dice.one_in(12) {
+    if dice.one_in(64) {
         return any_value(dice, 0);
     }
-    let whole = ["0", "5", "-3", "7", "-0", "1000", "2147483647", "-2147483648", "9223372036854775807", "-4"];
-    let fractions = ["0.5", "1.25", "-0.25", "1e2", "5E-1", "12.500", "99999.9", "0.00001", "1e-7", "123456789012345678901234567890"];
+    let wrong = dice.one_in(48);
+    for _ in 0..20 {
+        let value = typed_value(contract, field, dice);
+        if wrong || oracle::accepts(contract, &record(None), field, &value) {
+            return value;
+        }
+    }
+    "null".into()
+}
+
+/// A value of the field's type, right or wrong.
+fn typed_value(contract: &Contract, field: &Field, dice: &mut Dice<'_>) -> String {
+    let whole = [
+        "0",
+        "5",
+        "-3",
+        "7",
+        "-0",
+        "1000",
+        "2147483647",
+        "-2147483648",
+        "9223372036854775807",
+        "-4",
+    ];
+    let fractions = [
+        "0.5",
+        "1.25",
+        "-0.25",
+        "1e2",
+        "5E-1",
+        "12.500",
+        "99999.9",
+        "0.00001",
+        "1e-7",
+        "123456789012345678901234567890",
+    ];
     match field.kind {
         FieldType::String if field.name == "event_type" => {
             quote(contract.event_types.get(dice.below(2)).map_or("t.x", |t| t), false)
         }
         FieldType::String => {
-            let text = dice.pick(&["x", "é", "xyz", "power on", "a \"quoted\" \\ text\n", "", "\u{1F600}", "0123456789abcdefghij"]);
+            let known = field.allowed.values.get(dice.below(4)).map(String::as_str);
+            let text = dice.pick(&[
+                known.unwrap_or("site"),
+                "x",
+                "é",
+                "xyz",
+                "power on",
+                "a \"quoted\" \\ text\n",
+                "",
+                "\u{1F600}",
+                "0123456789abcdefghij",
+            ]);
             quote(text, dice.one_in(6))
         }
         FieldType::Boolean => dice.pick(&["true", "false"]).into(),
+        FieldType::Int | FieldType::Long if !field.allowed.values.is_empty() => {
+            field.allowed.values[dice.below(field.allowed.values.len())].clone()
+        }
         FieldType::Int | FieldType::Long => dice.pick(&whole).into(),
-        FieldType::Double | FieldType::Decimal { .. } if dice.one_in(2) => dice.pick(&fractions).into(),
+        FieldType::Double | FieldType::Decimal { .. } if dice.one_in(2) => {
+            dice.pick(&fractions).into()
+        }
         FieldType::Double | FieldType::Decimal { .. } => dice.pick(&whole).into(),
         FieldType::Timestamp => {
             let times = [
-                "2026-11-21T10:15:30.123Z", "2026-11-21T10:15:30Z", "2026-11-21T12:15:30.123456789+02:00",
-                "2026-11-20t10:15:30.1z", "2026-11-21T11:15:30.123001Z", "2019-01-01T00:00:00Z",
-                "2026-11-21T10:15:30", "2026-11-31T10:15:30Z", "2026-11-21T10:15:60Z",
+                "2026-11-21T10:15:30.123Z",
+                "2026-11-21T10:15:30Z",
+                "2026-11-21T12:15:30.123456789+02:00",
+                "2026-11-20t10:15:30.1z",
+                "2026-11-21T11:15:30.123001Z",
+                "2019-01-01T00:00:00Z",
+                "2026-11-21T10:15:30",
+                "2026-11-31T10:15:30Z",
+                "2026-11-21T10:15:60Z",
             ];
-            // The valid ones three times as often.
-            quote(times[dice.below(17) % 13 % times.len()], dice.one_in(12))
+            quote(dice.pick(&times), dice.one_in(12))
         }
         FieldType::Date => quote(dice.pick(&["2026-01-31", "1969-12-31", "2026-02-30"]), false),
         FieldType::Json => {
@@ -184,9 +272,21 @@ fn value(contract: &Contract, field: &Field, dice: &mut Dice<'_>) -> String {
 }
 
 fn any_value(dice: &mut Dice<'_>, depth: usize) -> String {
-    let scalars = ["null", "1", "\"x\"", "true", "-1.5e3", "\"\\ud83d\\ude00\"", "NaN", "1e999", "\"\\ud800\""];
+    let scalars = [
+        "null",
+        "1",
+        "\"x\"",
+        "true",
+        "-1.5e3",
+        "\"\\ud83d\\ude00\"",
+        "NaN",
+        "1e999",
+        "\"\\ud800\"",
+    ];
     match dice.below(12) {
-        10 if depth < 4 => format!("[{},{}]", any_value(dice, depth + 1), any_value(dice, depth + 1)),
+        10 if depth < 4 => {
+            format!("[{},{}]", any_value(dice, depth + 1), any_value(dice, depth + 1))
+        }
         11 if depth < 4 => format!("{{\"k\": {}}}", any_value(dice, depth + 1)),
         choice => scalars[choice % scalars.len()].into(),
     }
@@ -195,8 +295,30 @@ fn any_value(dice: &mut Dice<'_>, depth: usize) -> String {
 /// Damages bytes here and there.
 pub fn mutate(bytes: &mut Vec<u8>, dice: &mut Dice<'_>) {
     const PIECES: [&[u8]; 24] = [
-        b"\"", b"\\", b"{", b"}", b"[", b"]", b",", b":", b" ", b"0", b"9", b"-", b".", b"e", b"\n", b"\0",
-        b"\xFF", b"\xC3\xA9", b"null", b"\\u0000", b"\\ud800", b"Z", b"NaN", b"1",
+        b"\"",
+        b"\\",
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b",",
+        b":",
+        b" ",
+        b"0",
+        b"9",
+        b"-",
+        b".",
+        b"e",
+        b"\n",
+        b"\0",
+        b"\xFF",
+        b"\xC3\xA9",
+        b"null",
+        b"\\u0000",
+        b"\\ud800",
+        b"Z",
+        b"NaN",
+        b"1",
     ];
     for _ in 0..1 + dice.below(3) {
         let at = dice.below(bytes.len().max(1)).min(bytes.len());

@@ -37,7 +37,8 @@ impl<'de> Deserialize<'de> for Members {
                 let mut members = Vec::new();
                 while let Some(name) = map.next_key::<Box<RawValue>>()? {
                     let value: Box<RawValue> = map.next_value()?;
-                    let plain = serde_json::from_str(name.get()).map_err(serde::de::Error::custom)?;
+                    let plain =
+                        serde_json::from_str(name.get()).map_err(serde::de::Error::custom)?;
                     members.push((plain, name.get().to_owned(), value.get().to_owned()));
                 }
                 Ok(Members(members))
@@ -86,7 +87,8 @@ pub fn judge(contract: &Contract, record: &Record<'_>) -> Opinion {
 
 fn members(contract: &Contract, record: &Record<'_>, text: &str) -> Opinion {
     let Members(top) = serde_json::from_str(text).unwrap();
-    let objects: HashSet<&String> = contract.fields.iter().filter_map(|f| f.path.object.as_ref()).collect();
+    let objects: HashSet<&String> =
+        contract.fields.iter().filter_map(|f| f.path.object.as_ref()).collect();
     let mut names = HashSet::new();
     let (mut flat, mut extra) = (Vec::new(), Vec::new());
     let mut inner_extra: Vec<(String, Vec<String>)> = Vec::new();
@@ -125,11 +127,17 @@ fn members(contract: &Contract, record: &Record<'_>, text: &str) -> Opinion {
     }
     inner_extra.sort();
     for (object, unknown) in inner_extra {
-        extra.push(format!("{}:{{{}}}", serde_json::to_string(&object).unwrap(), unknown.join(",")));
+        extra.push(format!(
+            "{}:{{{}}}",
+            serde_json::to_string(&object).unwrap(),
+            unknown.join(",")
+        ));
     }
     let extra = (!extra.is_empty()).then(|| format!("{{{}}}", extra.join(",")));
     let find = |f: &Field| {
-        let same = |(o, m, _): &&(Option<String>, String, String)| *o == f.path.object && *m == f.path.member;
+        let same = |(o, m, _): &&(Option<String>, String, String)| {
+            *o == f.path.object && *m == f.path.member
+        };
         flat.iter().find(same).map(|(_, _, value)| value.as_str()).filter(|value| *value != "null")
     };
     columns(contract, record, &find, &no_objects, extra)
@@ -158,7 +166,9 @@ fn columns<'a>(
         let required = match &field.required {
             Requirement::Never => field.name == "event_time",
             Requirement::Always => true,
-            Requirement::For(types) => field.name == "event_time" || event_type.is_some_and(|t| types.contains(&t)),
+            Requirement::For(types) => {
+                field.name == "event_time" || event_type.is_some_and(|t| types.contains(&t))
+            }
         };
         let fault = match find(field) {
             None => required.then_some(Missing),
@@ -175,10 +185,22 @@ fn columns<'a>(
     Opinion::Row(contract.fields.iter().map(cell).collect(), extra)
 }
 
-fn convert(contract: &Contract, record: &Record<'_>, field: &Field, value: &str) -> Result<String, RejectClass> {
+/// Is this value right for the field?
+pub fn accepts(contract: &Contract, record: &Record<'_>, field: &Field, value: &str) -> bool {
+    convert(contract, record, field, value).is_ok()
+}
+
+fn convert(
+    contract: &Contract,
+    record: &Record<'_>,
+    field: &Field,
+    value: &str,
+) -> Result<String, RejectClass> {
     let string = || serde_json::from_str::<String>(value).map_err(|_| WrongType);
     let numeric = value.starts_with(|c: char| c == '-' || c.is_ascii_digit());
-    let listed = |text: &str| field.allowed.values.is_empty() || field.allowed.values.iter().any(|v| v == text);
+    let listed = |text: &str| {
+        field.allowed.values.is_empty() || field.allowed.values.iter().any(|v| v == text)
+    };
     match field.kind {
         FieldType::String => {
             let text = string()?;
@@ -199,7 +221,10 @@ fn convert(contract: &Contract, record: &Record<'_>, field: &Field, value: &str)
             } else {
                 (i64::MIN.into(), i64::MAX.into())
             };
-            let fits = number >= low && number <= high && exact(field, number) && listed(&number.to_string());
+            let fits = number >= low
+                && number <= high
+                && exact(field, number)
+                && listed(&number.to_string());
             if fits { Ok(number.to_string()) } else { Err(OutOfRange) }
         }
         FieldType::Double if numeric => {
@@ -216,11 +241,16 @@ fn convert(contract: &Contract, record: &Record<'_>, field: &Field, value: &str)
             let number = unscaled(value, precision.into(), scale.into()).ok_or(OutOfRange)?;
             if exact(field, number) { Ok(number.to_string()) } else { Err(OutOfRange) }
         }
-        FieldType::Timestamp => time(contract, record, field, &string()?).map(|us| us.to_string()).ok_or(BadTime),
+        FieldType::Timestamp => {
+            time(contract, record, field, &string()?).map(|us| us.to_string()).ok_or(BadTime)
+        }
         FieldType::Date => {
             let text = string()?;
             let shape = text.len() == 10 && text.bytes().all(|b| b == b'-' || b.is_ascii_digit());
-            let date = NaiveDate::parse_from_str(&text, "%Y-%m-%d").ok().filter(|_| shape).ok_or(BadTime)?;
+            let date = NaiveDate::parse_from_str(&text, "%Y-%m-%d")
+                .ok()
+                .filter(|_| shape)
+                .ok_or(BadTime)?;
             Ok(date.signed_duration_since(NaiveDate::default()).num_days().to_string())
         }
         _ => Err(WrongType),
@@ -261,7 +291,9 @@ fn unscaled(value: &str, precision: usize, scale: i64) -> Option<i128> {
 
 fn time(contract: &Contract, record: &Record<'_>, field: &Field, text: &str) -> Option<i64> {
     let bytes = text.as_bytes();
-    let shape = text.is_ascii() && matches!(bytes.get(10), Some(b'T' | b't')) && bytes.get(17..19) != Some(b"60");
+    let shape = text.is_ascii()
+        && matches!(bytes.get(10), Some(b'T' | b't'))
+        && bytes.get(17..19) != Some(b"60");
     let time = DateTime::parse_from_rfc3339(text).ok().filter(|_| shape)?;
     let us = time.timestamp_micros();
     if field.name == "event_time" {

@@ -35,7 +35,12 @@ fn both_ways(contract: &Contract, records: &[Record<'_>]) -> (Vec<Outcome>, Chun
 }
 
 /// Compares each row with the oracle's opinion.
-fn check_against_oracle(contract: &Contract, records: &[Record<'_>], outcomes: &[Outcome], chunk: &Chunk) {
+fn check_against_oracle(
+    contract: &Contract,
+    records: &[Record<'_>],
+    outcomes: &[Outcome],
+    chunk: &Chunk,
+) {
     let column = |name: &str| chunk.batch.column_by_name(name).unwrap();
     for (row, (record, outcome)) in records.iter().zip(outcomes).enumerate() {
         let text = String::from_utf8_lossy(record.value.unwrap_or_default());
@@ -105,7 +110,7 @@ fn choices() -> impl Strategy<Value = Vec<u16>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 400 } else { 20_000 }))]
+    #![proptest_config(config())]
 
     #[test]
     fn any_bytes_are_one_row(values in prop::collection::vec(prop::option::of(prop::collection::vec(any::<u8>(), 0..64)), 1..8)) {
@@ -151,4 +156,8 @@ fn generated_records_take_both_ways_often() {
         quick += q;
     }
     assert!(quick > 100 && accepted - quick > 100, "{quick} of {accepted}");
+}
+
+fn config() -> ProptestConfig {
+    ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() }
 }

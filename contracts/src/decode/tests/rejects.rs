@@ -119,21 +119,53 @@ fn duplicate_members() {
     check(
         &sample(),
         &[
-            (&good.replace("{\"id\"", "{\"id\":\"e0\",\"id\""), DuplicateMember, Some("id"), "byte 11"),
-            (&good.replace("{\"id\"", "{\"\\u0069d\":null,\"id\""), DuplicateMember, Some("id"), "second"),
-            (&good.replace("{\"id\"", "{\"id\":7,\"\\u0069d\":[],\"id\""), DuplicateMember, Some("id"), ""),
+            (
+                &good.replace("{\"id\"", "{\"id\":\"e0\",\"id\""),
+                DuplicateMember,
+                Some("id"),
+                "byte 11",
+            ),
+            (
+                &good.replace("{\"id\"", "{\"\\u0069d\":null,\"id\""),
+                DuplicateMember,
+                Some("id"),
+                "second",
+            ),
+            (
+                &good.replace("{\"id\"", "{\"id\":7,\"\\u0069d\":[],\"id\""),
+                DuplicateMember,
+                Some("id"),
+                "",
+            ),
             (&data("\"voltage_v\":1"), DuplicateMember, Some("data.voltage_v"), ""),
             (&data("\"new\":1,\"other\":2,\"new\":3"), DuplicateMember, Some("data.new"), ""),
             (&data("\"new\":1,\"n\\u0065w\":3"), DuplicateMember, Some("data.new"), ""),
-            (&good.replace("{\"id\"", "{\"x\":1,\"y\":2,\"y\":1,\"x\":1,\"id\""), DuplicateMember, Some("y"), ""),
+            (
+                &good.replace("{\"id\"", "{\"x\":1,\"y\":2,\"y\":1,\"x\":1,\"id\""),
+                DuplicateMember,
+                Some("y"),
+                "",
+            ),
             (&good.replace("{\"id\"", "{\"data\":null,\"id\""), DuplicateMember, Some("data"), ""),
-            (&good.replace("{\"id\"", "{\"specversion\":1,\"specversion\":1,\"id\""), DuplicateMember, Some("specversion"), ""),
+            (
+                &good.replace("{\"id\"", "{\"specversion\":1,\"specversion\":1,\"id\""),
+                DuplicateMember,
+                Some("specversion"),
+                "",
+            ),
             // Found first, although a wrong value stands before it.
-            (&good.replace("\"e1\"", "1").replace("}}", "},\"x\":1,\"x\":2}"), DuplicateMember, Some("x"), ""),
+            (
+                &good.replace("\"e1\"", "1").replace("}}", "},\"x\":1,\"x\":2}"),
+                DuplicateMember,
+                Some("x"),
+                "",
+            ),
         ],
     );
     // The same name in two objects, or inside an unknown one, is no duplicate.
-    for text in [data("\"id\":1"), data("\"new\":{\"a\":1,\"a\":2}"), data("\"detail\":{\"a\":1,\"a\":2}")] {
+    for text in
+        [data("\"id\":1"), data("\"new\":{\"a\":1,\"a\":2}"), data("\"detail\":{\"a\":1,\"a\":2}")]
+    {
         assert!(matches!(decode_text(&text).outcome, Outcome::Accepted { .. }), "{text}");
     }
 }
@@ -172,61 +204,150 @@ fn wrong_types() {
             (&good.replace("\"e1\"", "17"), WrongType, Some("id"), "expected a string, found 17"),
             (&good.replace("\"e1\"", "[\"e1\"]"), WrongType, Some("id"), "found [\"e1\"]"),
             (&good.replace("\"t.a\"", "true"), WrongType, Some("type"), "found true"),
-            (&good.replace("\"2026-11-21T10:15:30.123Z\"", "1795256130"), WrongType, Some("time"), "a time"),
-            (&good.replace("{\"voltage_v\":229.5}", "5"), WrongType, Some("data"), "expected an object, found 5"),
+            (
+                &good.replace("\"2026-11-21T10:15:30.123Z\"", "1795256130"),
+                WrongType,
+                Some("time"),
+                "a time",
+            ),
+            (
+                &good.replace("{\"voltage_v\":229.5}", "5"),
+                WrongType,
+                Some("data"),
+                "expected an object, found 5",
+            ),
             (&good.replace("{\"voltage_v\":229.5}", "[{}]"), WrongType, Some("data"), "found [{}]"),
             (&good.replace("229.5", "\"229.5\""), WrongType, Some("data.voltage_v"), "a number"),
         ],
     );
-    check_member(WrongType, "count", &[("5.0", "an integer"), ("5e0", "an integer"), ("1.5", "an integer"), ("\"5\"", "an integer"), ("{}", "")]);
-    check_member(WrongType, "total", &[("5.0", "an integer"), ("true", "an integer"), ("\"9007199254740993\"", "")]);
+    check_member(
+        WrongType,
+        "count",
+        &[
+            ("5.0", "an integer"),
+            ("5e0", "an integer"),
+            ("1.5", "an integer"),
+            ("\"5\"", "an integer"),
+            ("{}", ""),
+        ],
+    );
+    check_member(
+        WrongType,
+        "total",
+        &[("5.0", "an integer"), ("true", "an integer"), ("\"9007199254740993\"", "")],
+    );
     check_member(WrongType, "price", &[("\"1.50\"", "a number"), ("[]", "a number")]);
     check_member(WrongType, "open", &[("1", "true or false"), ("\"true\"", "true or false")]);
     check_member(WrongType, "since", &[("20260131", "a date")]);
-    check_member(WrongType, "detail", &[("\"{}\"", "an object or an array"), ("1", ""), ("false", "")]);
+    check_member(
+        WrongType,
+        "detail",
+        &[("\"{}\"", "an object or an array"), ("1", ""), ("false", "")],
+    );
     check_member(WrongType, "power", &[("false", "a string")]);
 }
 
 #[test]
 fn out_of_range() {
-    check_member(OutOfRange, "count", &[
-        ("2147483648", "does not fit a 32-bit integer"),
-        ("-6", "below the minimum -5"),
-        ("-2147483649", "below the minimum"),
-        ("99999999999999999999", "does not fit"),
-        ("NaN", "not a finite number"),
-        ("-Infinity", "not a finite number"),
-    ]);
+    check_member(
+        OutOfRange,
+        "count",
+        &[
+            ("2147483648", "does not fit a 32-bit integer"),
+            ("-6", "below the minimum -5"),
+            ("-2147483649", "does not fit"),
+            ("99999999999999999999", "does not fit"),
+            ("NaN", "not a finite number"),
+            ("-Infinity", "not a finite number"),
+        ],
+    );
     check_member(OutOfRange, "level", &[("3", "3 is not one of: 1, 2, 30"), ("-1", "not one of")]);
-    check_member(OutOfRange, "total", &[
-        ("9223372036854775808", "9223372036854775808 does not fit a 64-bit integer"),
-        ("-9223372036854775809", "does not fit"),
-        ("Infinity", "not a finite number"),
-    ]);
-    check_member(OutOfRange, "price", &[
-        ("0.00001", "more than 4 digits behind the point"),
-        ("1e-5", "not rounded"),
-        ("100000000000000", "does not fit decimal(18,4)"),
-        ("1e400", "does not fit decimal(18,4)"),
-        ("-1.0001", "below the minimum -1.0000"),
-        ("12345678901234.5679", "above the maximum 12345678901234.5678"),
-        ("NaN ", "not a finite number"),
-    ]);
-    check_member(OutOfRange, "power", &[("\"solar\"", "\"solar\" is not one of: mains, battery"), ("\"\"", "")]);
+    check_member(
+        OutOfRange,
+        "total",
+        &[
+            ("9223372036854775808", "9223372036854775808 does not fit a 64-bit integer"),
+            ("-9223372036854775809", "does not fit"),
+            ("Infinity", "not a finite number"),
+        ],
+    );
+    check_member(
+        OutOfRange,
+        "price",
+        &[
+            ("0.00001", "more than 4 digits behind the point"),
+            ("1e-5", "not rounded"),
+            ("100000000000000", "does not fit decimal(18,4)"),
+            ("1e400", "does not fit decimal(18,4)"),
+            ("-1.0001", "below the minimum -1.0000"),
+            ("12345678901234.5679", "above the maximum 12345678901234.5678"),
+            ("NaN ", "not a finite number"),
+        ],
+    );
+    check_member(
+        OutOfRange,
+        "power",
+        &[("\"solar\"", "\"solar\" is not one of: mains, battery"), ("\"\"", "")],
+    );
     let good = event("");
     check(
         &sample(),
         &[
-            (&good.replace("229.5", "1e400"), OutOfRange, Some("data.voltage_v"), "does not fit a double"),
-            (&good.replace("229.5", "-1e-9"), OutOfRange, Some("data.voltage_v"), "below the minimum 0"),
-            (&good.replace("229.5", "300.50001"), OutOfRange, Some("data.voltage_v"), "above the maximum 300.5"),
-            (&good.replace("229.5", "NaN"), OutOfRange, Some("data.voltage_v"), "NaN is not a finite number"),
-            (&good.replace("229.5", "Infinity"), OutOfRange, Some("data.voltage_v"), "not a finite"),
+            (
+                &good.replace("229.5", "1e400"),
+                OutOfRange,
+                Some("data.voltage_v"),
+                "does not fit a double",
+            ),
+            (
+                &good.replace("229.5", "-1e-9"),
+                OutOfRange,
+                Some("data.voltage_v"),
+                "below the minimum 0",
+            ),
+            (
+                &good.replace("229.5", "300.50001"),
+                OutOfRange,
+                Some("data.voltage_v"),
+                "above the maximum 300.5",
+            ),
+            (
+                &good.replace("229.5", "NaN"),
+                OutOfRange,
+                Some("data.voltage_v"),
+                "NaN is not a finite number",
+            ),
+            (
+                &good.replace("229.5", "Infinity"),
+                OutOfRange,
+                Some("data.voltage_v"),
+                "not a finite",
+            ),
             (&good.replace("t.a", "t.c"), OutOfRange, Some("type"), "\"t.c\" is no event type"),
-            (&good.replace("{\"id\"", "{\"siteid\":\"x\",\"id\""), OutOfRange, Some("siteid"), "fewer than 2 characters"),
-            (&good.replace("{\"id\"", "{\"siteid\":\"ééésss\",\"id\""), OutOfRange, Some("siteid"), "more than 5 characters"),
-            (&good.replace("{\"id\"", "{\"siteid\":\"é\",\"id\""), OutOfRange, Some("siteid"), "fewer than 2"),
-            (&good.replace("{\"id\"", "{\"amount\":1e28,\"id\""), OutOfRange, Some("amount"), "decimal(38,10)"),
+            (
+                &good.replace("{\"id\"", "{\"siteid\":\"x\",\"id\""),
+                OutOfRange,
+                Some("siteid"),
+                "fewer than 2 characters",
+            ),
+            (
+                &good.replace("{\"id\"", "{\"siteid\":\"ééésss\",\"id\""),
+                OutOfRange,
+                Some("siteid"),
+                "more than 5 characters",
+            ),
+            (
+                &good.replace("{\"id\"", "{\"siteid\":\"é\",\"id\""),
+                OutOfRange,
+                Some("siteid"),
+                "fewer than 2",
+            ),
+            (
+                &good.replace("{\"id\"", "{\"amount\":1e28,\"id\""),
+                OutOfRange,
+                Some("amount"),
+                "decimal(38,10)",
+            ),
             // An unknown type comes before what stands before it in the contract.
             (&good.replace("t.a", "t.c").replace("\"e1\"", "1"), OutOfRange, Some("type"), ""),
         ],
@@ -245,13 +366,27 @@ fn bad_times() {
             (&time("2026-11-21T10:15:30"), BadTime, Some("time"), "has no zone"),
             (&time("2026-11-21T10:15:60Z"), BadTime, Some("time"), "does not exist"),
             (&time("2026-11-31T10:15:00Z"), BadTime, Some("time"), "a day that does not exist"),
-            (&time("2019-12-31T23:59:59.999999Z"), BadTime, Some("time"), "before the lower bound 2020-01-01T00:00:00.000000Z"),
+            (
+                &time("2019-12-31T23:59:59.999999Z"),
+                BadTime,
+                Some("time"),
+                "before the lower bound 2020-01-01T00:00:00.000000Z",
+            ),
             (&time("1970-01-01T00:00:00Z"), BadTime, Some("time"), "before the lower bound"),
-            (&time("2026-11-21T11:15:30.123001Z"), BadTime, Some("time"), "after 2026-11-21T11:15:30.123000Z"),
+            (
+                &time("2026-11-21T11:15:30.123001Z"),
+                BadTime,
+                Some("time"),
+                "after 2026-11-21T11:15:30.123000Z",
+            ),
             (&time("9999-12-31T23:59:59Z"), BadTime, Some("time"), "Kafka time"),
         ],
     );
-    check_member(BadTime, "since", &[("\"2026-02-29\"", "does not exist"), ("\"2026-2-2\"", "is not a date")]);
+    check_member(
+        BadTime,
+        "since",
+        &[("\"2026-02-29\"", "does not exist"), ("\"2026-2-2\"", "is not a date")],
+    );
     check_member(BadTime, "seen_at", &[("\"2026-11-21T10:15:30\"", "has no zone"), ("\"\"", "")]);
     for (text, us) in [
         ("2020-01-01T00:00:00Z", min),
@@ -259,13 +394,20 @@ fn bad_times() {
         ("2026-11-21T11:15:30.1230009Z", NOW_US + 3_600_000_000),
         ("2026-11-21T12:15:30.123+01:00", NOW_US + 3_600_000_000),
     ] {
-        assert_eq!(decode_text(&time(text)).outcome, Outcome::Accepted { event_time_us: us }, "{text}");
+        assert_eq!(
+            decode_text(&time(text)).outcome,
+            Outcome::Accepted { event_time_us: us },
+            "{text}"
+        );
     }
     // Other times have no bounds; without a Kafka time the event's has none above.
     let old = data("\"seen_at\":\"1969-12-31T23:59:59Z\"");
     assert_eq!(decode_text(&old).cell("seen_at").as_deref(), Some("-1000000"));
     let far = time("9999-12-31T23:59:59Z");
-    let row = decode(&sample(), &crate::decode::Record { timestamp_ms: None, ..record(Some(far.as_bytes())) });
+    let row = decode(
+        &sample(),
+        &crate::decode::Record { timestamp_ms: None, ..record(Some(far.as_bytes())) },
+    );
     assert!(matches!(row.outcome, Outcome::Accepted { .. }));
     assert_eq!(row.cell("_kafka_time"), None);
 }
@@ -275,9 +417,18 @@ fn too_large() {
     let good = event("");
     let mut contract = sample();
     contract.limits.value_bytes_max = good.len();
-    assert!(matches!(decode(&contract, &record(Some(good.as_bytes()))).outcome, Outcome::Accepted { .. }));
+    assert!(matches!(
+        decode(&contract, &record(Some(good.as_bytes()))).outcome,
+        Outcome::Accepted { .. }
+    ));
     let longer = format!("{good} ");
-    check(&contract, &[(&longer, TooLarge, None, "more than the"), (&"[".repeat(999), TooLarge, None, "999 bytes")]);
+    check(
+        &contract,
+        &[
+            (&longer, TooLarge, None, "more than the"),
+            (&"[".repeat(999), TooLarge, None, "999 bytes"),
+        ],
+    );
     let row = decode(&contract, &record(Some(longer.as_bytes())));
     assert_eq!(row.error("event_id").as_deref(), Some("e1"));
 
@@ -286,12 +437,15 @@ fn too_large() {
     let top = |value: &str| good.replace("{\"id\"", &format!("{{\"x\":{value},\"id\""));
     let row = decode(&contract, &record(Some(top("\"ab\"").as_bytes())));
     assert_eq!(row.cell("_extra").as_deref(), Some(r#"{"x":"ab"}"#));
-    check(&contract, &[
-        (&top("\"abc\""), TooLarge, Some("_extra"), "11 bytes"),
-        (&data("\"x\":\"ab\""), TooLarge, Some("_extra"), ""),
-        // Last in the order of faults.
-        (&top("\"abc\"").replace("229.5", "-1"), OutOfRange, Some("data.voltage_v"), ""),
-    ]);
+    check(
+        &contract,
+        &[
+            (&top("\"abc\""), TooLarge, Some("_extra"), "11 bytes"),
+            (&data("\"x\":\"ab\""), TooLarge, Some("_extra"), ""),
+            // Last in the order of faults.
+            (&top("\"abc\"").replace("229.5", "-1"), OutOfRange, Some("data.voltage_v"), ""),
+        ],
+    );
 }
 
 #[test]
@@ -299,18 +453,24 @@ fn too_deep() {
     let mut contract = sample();
     contract.limits.depth_max = 3;
     let fits = data("\"detail\":[1,2],\"new\":[[]]").replace("[[]]", "{}");
-    assert!(matches!(decode(&contract, &record(Some(fits.as_bytes()))).outcome, Outcome::Accepted { .. }));
+    assert!(matches!(
+        decode(&contract, &record(Some(fits.as_bytes()))).outcome,
+        Outcome::Accepted { .. }
+    ));
     let part = "nested deeper than 3";
-    check(&contract, &[
-        (&data("\"detail\":[[]]"), TooDeep, None, part),
-        (&data("\"new\":{\"a\":{}}"), TooDeep, None, part),
-        (&event("").replace("{\"id\"", "{\"x\":[[[]]],\"id\""), TooDeep, None, part),
-        (&event("").replace("\"e1\"", "[[[1]]]"), TooDeep, None, part),
-        // Whichever comes first in the text.
-        (&data("\"new\":[[]],\"bad\":nix"), TooDeep, None, part),
-        (&data("\"bad\":nix,\"new\":[[]]"), NotJson, None, ""),
-        (&event("").replace("{\"id\"", "{\"id\":1,\"x\":[[[]]],\"id\""), TooDeep, None, part),
-    ]);
+    check(
+        &contract,
+        &[
+            (&data("\"detail\":[[]]"), TooDeep, None, part),
+            (&data("\"new\":{\"a\":{}}"), TooDeep, None, part),
+            (&event("").replace("{\"id\"", "{\"x\":[[[]]],\"id\""), TooDeep, None, part),
+            (&event("").replace("\"e1\"", "[[[1]]]"), TooDeep, None, part),
+            // Whichever comes first in the text.
+            (&data("\"new\":[[]],\"bad\":nix"), TooDeep, None, part),
+            (&data("\"bad\":nix,\"new\":[[]]"), NotJson, None, ""),
+            (&event("").replace("{\"id\"", "{\"id\":1,\"x\":[[[]]],\"id\""), TooDeep, None, part),
+        ],
+    );
     for (max, at) in [(0, "byte 0"), (1, "byte 80")] {
         contract.limits.depth_max = max;
         check(&contract, &[(&event(""), TooDeep, None, at)]);

@@ -37,9 +37,17 @@ fn every_type_takes_its_values() {
     ];
     for (member, value, expected) in accepted {
         let text = event("").replace("\"voltage_v\":229.5", &format!("\"{member}\":{value}"));
-        let text = if *member == "voltage_v" { text } else { text.replace("\"data\":{", "\"data\":{\"voltage_v\":1,") };
+        let text = if *member == "voltage_v" {
+            text
+        } else {
+            text.replace("\"data\":{", "\"data\":{\"voltage_v\":1,")
+        };
         let row = decode_text(&text);
-        assert!(matches!(row.outcome, Outcome::Accepted { .. }), "{text}: {:?}", row.error("message"));
+        assert!(
+            matches!(row.outcome, Outcome::Accepted { .. }),
+            "{text}: {:?}",
+            row.error("message")
+        );
         assert_eq!(row.cell(member).as_deref(), Some(*expected), "{text}");
         assert_eq!(row.chunk.days, [Some(20_778)]);
         for absent in ["_error", "_value", "_headers", "_extra", "_trace_id", "_key", "site_id"] {
@@ -47,7 +55,8 @@ fn every_type_takes_its_values() {
             assert!(column.is_null(0), "{absent}");
         }
     }
-    let nulls = "\"power\":null,\"count\":null,\"price\":null,\"open\":null,\"since\":null,\"detail\":null";
+    let nulls =
+        "\"power\":null,\"count\":null,\"price\":null,\"open\":null,\"since\":null,\"detail\":null";
     let row = decode_text(&event(&format!(",{nulls}")));
     for name in ["power", "count", "price", "open", "since", "detail"] {
         assert_eq!(row.cell(name), None, "{name}");
@@ -66,7 +75,8 @@ fn white_space_and_escapes_are_allowed_everywhere() {
 
 #[test]
 fn unknown_members_are_kept_verbatim() {
-    let text = event(",\"bar\":[1, 2]").replace("{\"id\"", "{\"foo\": 1.50,\"specversion\":\"1.0\",\"id\"");
+    let text = event(",\"bar\":[1, 2]")
+        .replace("{\"id\"", "{\"foo\": 1.50,\"specversion\":\"1.0\",\"id\"");
     let text = text.replace("}}", "},\"\\u0066\":{\"a\" :null},\"datacontenttype\":{}}");
     let row = decode_text(&text);
     let expected = r#"{"foo":1.50,"\u0066":{"a" :null},"data":{"bar":[1, 2]}}"#;
@@ -80,7 +90,9 @@ fn envelope_members_can_be_columns() {
     let mut contract = sample();
     contract.fields.push(field("spec", "specversion", FieldType::String));
     contract.fields.last_mut().unwrap().allowed.values = vec!["1.0".into()];
-    let text = |version: &str| event("").replace("{\"id\"", &format!("{{\"specversion\":\"{version}\",\"id\""));
+    let text = |version: &str| {
+        event("").replace("{\"id\"", &format!("{{\"specversion\":\"{version}\",\"id\""))
+    };
     let row = decode(&contract, &record(Some(text("1.0").as_bytes())));
     assert_eq!(row.cell("spec").as_deref(), Some("1.0"));
     let row = decode(&contract, &record(Some(text("0.3").as_bytes())));
@@ -128,7 +140,11 @@ fn reserved_columns_of_accepted_and_rejected_rows() {
 
 #[test]
 fn a_contract_without_a_time_rejects_everything() {
-    for fields in [vec![], vec![field("a", "a", FieldType::Long)], vec![field("event_time", "a", FieldType::Long)]] {
+    for fields in [
+        vec![],
+        vec![field("a", "a", FieldType::Long)],
+        vec![field("event_time", "a", FieldType::Long)],
+    ] {
         let contract = contract(fields, &[]);
         for text in ["{}", "{\"a\":1}"] {
             let row = decode(&contract, &record(Some(text.as_bytes())));

@@ -1,3 +1,5 @@
+//! How vectors advance, case by case and against a model.
+
 use super::*;
 
 mod model;

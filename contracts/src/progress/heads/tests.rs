@@ -1,3 +1,5 @@
+//! The compact form of a vector, there and back.
+
 use proptest::prelude::*;
 
 use super::super::arbitrary;

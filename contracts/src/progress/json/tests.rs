@@ -1,3 +1,5 @@
+//! The property's form, there and back, and what it refuses.
+
 use proptest::prelude::*;
 
 use super::super::arbitrary;

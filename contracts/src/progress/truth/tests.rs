@@ -1,3 +1,5 @@
+//! Which of property and summaries is believed, case by case.
+
 use super::*;
 use crate::progress::{Partition, Removed, Step, Steps, Verdict};
 
