@@ -99,7 +99,8 @@ pub async fn file(lake: &Lake, base: &Base, partition: i32, from: i64, until: i6
 }
 
 pub fn steps(partition: i32, from: i64, until: i64) -> Steps {
-    let step = Step { rows: until - from, until, ..Step::at(from) };
+    let rows = until - from;
+    let step = Step { from, until, rows, rejected: 0, absent: 0, lost: 0, last: None };
     BTreeMap::from([(source(), BTreeMap::from([(partition, step)]))])
 }
 
