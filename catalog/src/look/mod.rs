@@ -6,7 +6,7 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 
-use iceberg::spec::{Snapshot, SnapshotReference, TableMetadata};
+use iceberg::spec::{Snapshot, TableMetadata};
 use serde::{Serialize, Serializer};
 use weir_contract::names::{TableName, key};
 use weir_contract::progress::{Progress, Truth};
@@ -140,7 +140,11 @@ pub async fn snapshots(lake: &Lake, name: &TableName) -> Result<Vec<SnapshotLine
     let base = lake.table(name).await?.ok_or_else(|| no_table(name))?;
     let metadata = base.metadata();
     let chain: Vec<i64> = chain(metadata).iter().map(|s| s.snapshot_id()).collect();
-    let tags = tags(metadata)?;
+    let mut tags: HashMap<i64, Vec<String>> = HashMap::new();
+    for (tag, reference) in base.loaded.refs.iter().filter(|(_, r)| !r.is_branch()) {
+        tags.entry(reference.snapshot_id).or_default().push(tag.clone());
+    }
+    tags.values_mut().for_each(|tags| tags.sort());
     let mut snapshots: Vec<_> = metadata.snapshots().collect();
     snapshots.sort_by_key(|s| (s.timestamp_ms(), s.sequence_number(), s.snapshot_id()));
     let line = |s: &&std::sync::Arc<Snapshot>| {
@@ -193,24 +197,6 @@ pub fn chain(metadata: &TableMetadata) -> Vec<&std::sync::Arc<Snapshot>> {
 /// Whether Weir committed a snapshot.
 pub fn is_ours(snapshot: &Snapshot) -> bool {
     text(snapshot, key::COMMIT_ID).is_some()
-}
-
-/// Tags by snapshot, sorted.
-fn tags(metadata: &TableMetadata) -> Result<HashMap<i64, Vec<String>>> {
-    #[derive(serde::Deserialize)]
-    struct Written {
-        #[serde(default)]
-        refs: BTreeMap<String, SnapshotReference>,
-    }
-    // The library shows references only as they are written.
-    let written: Written = serde_json::to_value(metadata)
-        .and_then(serde_json::from_value)
-        .map_err(|e| CatalogError::bug("reading the table's references").with_source(e))?;
-    let mut tags: HashMap<i64, Vec<String>> = HashMap::new();
-    for (tag, reference) in written.refs.into_iter().filter(|(_, r)| !r.is_branch()) {
-        tags.entry(reference.snapshot_id).or_default().push(tag);
-    }
-    Ok(tags)
 }
 
 /// No such table.
