@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use iceberg::io::FileIO;
-use iceberg::spec::TableMetadata;
+use iceberg::spec::{Snapshot, TableMetadata};
 use object_store::ObjectStore;
-use weir_contract::names::TableName;
+use weir_contract::names::{TableName, key};
+use weir_contract::progress::{Progress, SnapshotFacts, TableFacts, Truth, resolve};
 
 use crate::backend::{Backend, Loaded, PointerBackend, SqlitePointer};
+use crate::encode::{FileFormat, ParquetFormat, TableSchema};
 use crate::env::Env;
 use crate::error::{CatalogError, Result};
 use crate::storage::{self, LocalDisk, SyncedStore};
@@ -56,6 +58,8 @@ pub struct Lake {
     pub warehouse: String,
     /// Bounds.
     pub options: LakeOptions,
+    /// How data files are written.
+    pub format: Arc<dyn FileFormat>,
 }
 
 impl Lake {
@@ -76,7 +80,8 @@ impl Lake {
             Arc::new(SyncedStore::new(Arc::new(LocalDisk), &warehouse));
         let io = storage::file_io(store.clone());
         let backend = Arc::new(PointerBackend::new(pointer, io.clone(), env.clone()));
-        Ok(Lake { env, store, io, backend, warehouse, options })
+        let format = Arc::new(ParquetFormat);
+        Ok(Lake { env, store, io, backend, warehouse, options, format })
     }
 
     /// All tables, sorted by name.
@@ -104,6 +109,65 @@ impl Base {
     /// The metadata that was read.
     pub fn metadata(&self) -> &TableMetadata {
         &self.loaded.metadata
+    }
+
+    /// The table's columns, as the encoder of its files needs them.
+    pub fn schema(&self) -> Result<TableSchema> {
+        TableSchema::of(self.metadata())
+    }
+
+    /// What the truth rule needs to know; snapshots from the oldest to the newest.
+    pub fn facts(&self) -> TableFacts {
+        let metadata = self.metadata();
+        let mut snapshots: Vec<_> = metadata.snapshots().map(|s| snapshot_facts(s)).collect();
+        snapshots.sort_by_key(|s| (s.seq, s.id));
+        TableFacts {
+            property: metadata.properties().get(key::PROGRESS).cloned(),
+            current: metadata.current_snapshot_id(),
+            snapshots,
+        }
+    }
+
+    /// How far the table has come, and how that is known.
+    pub fn truth(&self) -> Truth {
+        resolve(&self.facts())
+    }
+
+    /// How far the table has come.
+    ///
+    /// Errors: bad data if that cannot be known; bad config if a newer Weir wrote it.
+    pub fn progress(&self) -> Result<Progress> {
+        Ok(self.known()?.0)
+    }
+
+    /// How far the table has come; the text says why its property did not tell, where a snapshot
+    /// had to.
+    pub fn known(&self) -> Result<(Progress, Option<String>)> {
+        match self.truth() {
+            Truth::Empty => Ok((Progress::default(), None)),
+            Truth::Property(progress) => Ok((progress, None)),
+            Truth::Summary { progress, snapshot, why } => {
+                Ok((progress, Some(format!("{why}; taken from snapshot {snapshot}"))))
+            }
+            Truth::Unknowable(why) => {
+                Err(CatalogError::bad_data(format!("table {}: {why}", self.name)))
+            }
+            Truth::Refused(e) => {
+                Err(CatalogError::bad_config(format!("table {}: {e}", self.name)).with_source(e))
+            }
+        }
+    }
+}
+
+fn snapshot_facts(snapshot: &Snapshot) -> SnapshotFacts {
+    let summary = &snapshot.summary().additional_properties;
+    SnapshotFacts {
+        id: snapshot.snapshot_id(),
+        parent: snapshot.parent_snapshot_id(),
+        seq: snapshot.sequence_number(),
+        total_records: summary.get("total-records").and_then(|n| n.parse().ok()),
+        heads: summary.get(key::HEADS).cloned(),
+        commit_id: summary.get(key::COMMIT_ID).cloned(),
     }
 }
 

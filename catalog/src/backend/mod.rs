@@ -4,15 +4,17 @@
 //! three outcomes. Whoever adds a backend must keep them apart: *conflict* only for a refusal that
 //! is known to be the first and only attempt, *unknown* for everything that may have landed.
 
+mod metadata_file;
 mod pointer;
 mod sqlite;
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use iceberg::TableUpdate;
-use iceberg::spec::{TableMetadata, TableMetadataRef};
+use iceberg::spec::{SnapshotReference, TableMetadata, TableMetadataRef};
 use weir_contract::names::TableName;
 
 pub use pointer::{Pointer, PointerBackend, Swap};
@@ -27,6 +29,8 @@ pub struct Loaded {
     pub location: String,
     /// What it says.
     pub metadata: TableMetadataRef,
+    /// Its branches and tags, which the library keeps to itself.
+    pub refs: BTreeMap<String, SnapshotReference>,
 }
 
 /// What came of a create or a commit.

@@ -1,0 +1,382 @@
+//! The one way by which a table moves.
+//!
+//! A commit is one compare-and-swap on exactly the base that was read, and whether it may be made
+//! is decided on that base, at every attempt. After an outcome that is not known, the commit's id
+//! is looked for before anything else. Data files and manifests are never deleted here; a
+//! metadata file only when it fell off the metadata log by a commit that is known to have landed.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::str::FromStr;
+use std::time::Duration;
+
+use iceberg::TableUpdate;
+use iceberg::spec::{
+    MAIN_BRANCH, Operation, Snapshot, SnapshotReference, SnapshotRetention, Summary,
+};
+use object_store::ObjectStoreExt;
+use weir_contract::class::ErrorClass;
+use weir_contract::names::{SourceId, key};
+use weir_contract::progress::Progress;
+
+use crate::backend::Outcome;
+use crate::error::{CatalogError, Result};
+use crate::expire::{Standing, plan_expiry};
+use crate::files::NewFile;
+use crate::manifests::{FileChange, write_snapshot};
+use crate::storage::object_path;
+use crate::table::{Base, Lake};
+
+/// Attempts in a row that may fail with `retry` before the error is the caller's.
+const FAILURES_MAX: u32 = 3;
+const CONFLICT_PAUSE: Duration = Duration::from_millis(10);
+const UNKNOWN_PAUSE: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+const DELETE_AFTER_COMMIT: &str = "write.metadata.delete-after-commit.enabled";
+
+/// What is to be committed, whatever the base.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// Names the commit: two commits with one id are one commit.
+    pub commit_id: String,
+    /// The stage that commits, for the summary.
+    pub stage: &'static str,
+    /// Durable files to add.
+    pub added: Vec<NewFile>,
+    /// Locations of files to remove; all must be in the table.
+    pub removed: Vec<String>,
+    /// Table properties to set besides the progress.
+    pub properties: BTreeMap<String, String>,
+    /// Entries of the snapshot's summary besides ours.
+    pub summary: BTreeMap<String, String>,
+}
+
+/// What the caller makes of a base.
+#[derive(Debug)]
+pub enum Decision<D> {
+    /// Commit, and be at this progress; snapshot and sequence number are filled in.
+    Advance(Progress),
+    /// Do not commit.
+    Decline(D),
+}
+
+/// How a commit ended.
+#[derive(Debug)]
+pub enum Committed<D> {
+    /// It is in the table.
+    Done(Receipt),
+    /// The caller declined.
+    Declined(D),
+}
+
+/// A commit that is in the table.
+#[derive(Debug, Clone)]
+pub struct Receipt {
+    /// The table with the commit: the base of the next one.
+    pub base: Base,
+    /// The commit's snapshot.
+    pub snapshot_id: i64,
+    /// Attempts that another writer beat.
+    pub conflicts: u32,
+    /// Attempts whose outcome was not known at first.
+    pub unknowns: u32,
+    /// It was found in the table, rather than put there by the last attempt.
+    pub already: bool,
+    /// Why the table's property did not tell its progress, where a snapshot had to: log it.
+    pub recovered: Option<String>,
+}
+
+/// Commits `change` to the table, beginning with `base`. `decide` is asked at every attempt,
+/// with the base of that attempt and its progress.
+///
+/// Errors: retry (attempts or patience at an end; the message says if the outcome is unknown), bad
+/// data (progress unknowable, files to be removed gone, table gone), and what storage and catalog
+/// say. After an error the caller must read the table anew.
+pub async fn commit<D>(
+    lake: &Lake,
+    base: Base,
+    change: &Change,
+    decide: &mut (dyn FnMut(&Base, &Progress) -> Decision<D> + Send),
+) -> Result<Committed<D>> {
+    let mut tries = Tries::default();
+    let mut base = base;
+    for attempt in 1..=lake.options.attempts_max.max(1) {
+        if let Some(snapshot_id) = find_commit(&base, &change.commit_id) {
+            return Ok(Committed::Done(tries.receipt(base, snapshot_id, true)));
+        }
+        let (progress, recovered) = base.known()?;
+        if progress.commits.contains(&change.commit_id) {
+            // Its own snapshot has expired.
+            return Ok(Committed::Done(tries.receipt(base, progress.snapshot, true)));
+        }
+        tries.recovered = recovered.or(tries.recovered);
+        let next = match decide(&base, &progress) {
+            Decision::Advance(next) => next,
+            Decision::Decline(why) => return Ok(Committed::Declined(why)),
+        };
+        let outcome = match prepare(lake, &base, change, next).await {
+            Ok(updates) => lake.backend.commit(&base.name, &base.loaded, updates).await,
+            Err(e) => Outcome::Failed(e),
+        };
+        match outcome {
+            Outcome::Committed(loaded) => {
+                let new = Base { name: base.name.clone(), loaded };
+                delete_old_metadata(lake, &base, &new).await;
+                let snapshot_id = new.metadata().current_snapshot_id().unwrap_or_default();
+                return Ok(Committed::Done(tries.receipt(new, snapshot_id, false)));
+            }
+            Outcome::Conflict(seen) => {
+                tries.conflicts += 1;
+                tries.failures = 0;
+                tries.last = seen;
+                pause(lake, CONFLICT_PAUSE, attempt).await;
+                base = reload(lake, &base).await?;
+            }
+            Outcome::Unknown(why) => {
+                tries.unknowns += 1;
+                tries.failures = 0;
+                base = reload_patiently(lake, &base, &change.commit_id, &why).await?;
+                tries.last = why;
+            }
+            Outcome::Failed(e) => {
+                tries.failures += 1;
+                if e.class() != ErrorClass::Retry || tries.failures >= FAILURES_MAX {
+                    return Err(e);
+                }
+                tries.last = e.to_string();
+                pause(lake, CONFLICT_PAUSE, attempt).await;
+            }
+        }
+    }
+    // The last attempt may have landed with its answer lost.
+    if let Some(snapshot_id) = find_commit(&base, &change.commit_id) {
+        return Ok(Committed::Done(tries.receipt(base, snapshot_id, true)));
+    }
+    Err(CatalogError::retry(format!(
+        "commit {} to {} did not get through in {} attempts ({} conflicts, {} without an answer); \
+         the last: {}",
+        change.commit_id,
+        base.name,
+        lake.options.attempts_max,
+        tries.conflicts,
+        tries.unknowns,
+        tries.last
+    )))
+}
+
+#[derive(Default)]
+struct Tries {
+    conflicts: u32,
+    unknowns: u32,
+    failures: u32,
+    recovered: Option<String>,
+    last: String,
+}
+
+impl Tries {
+    fn receipt(self, base: Base, snapshot_id: i64, already: bool) -> Receipt {
+        let Tries { conflicts, unknowns, recovered, .. } = self;
+        Receipt { base, snapshot_id, conflicts, unknowns, already, recovered }
+    }
+}
+
+/// The snapshot of commit `id` in the history of the current one; one that was rolled back does
+/// not count.
+fn find_commit(base: &Base, id: &str) -> Option<i64> {
+    let metadata = base.metadata();
+    let mut seen = BTreeSet::new();
+    let mut next = metadata.current_snapshot_id();
+    while let Some(snapshot) = next.and_then(|id| metadata.snapshot_by_id(id)) {
+        let commit_id = snapshot.summary().additional_properties.get(key::COMMIT_ID);
+        if commit_id.is_some_and(|found| found == id) {
+            return Some(snapshot.snapshot_id());
+        }
+        // A damaged table could lead in a circle.
+        if !seen.insert(snapshot.snapshot_id()) {
+            return None;
+        }
+        next = snapshot.parent_snapshot_id();
+    }
+    None
+}
+
+/// Writes the files of the snapshot and says how the metadata changes.
+async fn prepare(
+    lake: &Lake,
+    base: &Base,
+    change: &Change,
+    next: Progress,
+) -> Result<Vec<TableUpdate>> {
+    let metadata = base.metadata();
+    let mut snapshot_id = lake.env.ids.snapshot_id();
+    while metadata.snapshot_by_id(snapshot_id).is_some() {
+        snapshot_id = lake.env.ids.snapshot_id();
+    }
+    let files = FileChange { snapshot_id, added: &change.added, removed: &change.removed };
+    let listed = write_snapshot(lake, base, &files).await?;
+    let sequence = metadata.next_sequence_number();
+    let next = next.with_snapshot(snapshot_id, sequence);
+    let snapshot = Snapshot::builder()
+        .with_snapshot_id(snapshot_id)
+        .with_parent_snapshot_id(metadata.current_snapshot_id())
+        .with_sequence_number(sequence)
+        // Time must not run backwards in a table, whatever the writers' clocks do.
+        .with_timestamp_ms(lake.env.clock.now_ms().max(metadata.last_updated_ms() + 1))
+        .with_manifest_list(listed.location)
+        .with_summary(Summary {
+            operation: operation(change),
+            additional_properties: summary(change, &next, listed.summary),
+        })
+        .with_schema_id(metadata.current_schema_id())
+        .build();
+    let mut updates = vec![
+        TableUpdate::AddSnapshot { snapshot },
+        TableUpdate::SetSnapshotRef {
+            ref_name: MAIN_BRANCH.into(),
+            reference: main_branch(base, snapshot_id),
+        },
+    ];
+    updates.extend(expiry(lake, base, snapshot_id));
+    updates.push(TableUpdate::SetProperties { updates: properties(change, &next) });
+    Ok(updates)
+}
+
+fn operation(change: &Change) -> Operation {
+    match (change.added.is_empty(), change.removed.is_empty()) {
+        (_, true) => Operation::Append,
+        (false, false) => Operation::Overwrite,
+        (true, false) => Operation::Delete,
+    }
+}
+
+fn summary(
+    change: &Change,
+    next: &Progress,
+    files: HashMap<String, String>,
+) -> HashMap<String, String> {
+    let mut summary = files;
+    summary.extend(change.summary.iter().map(|(k, v)| (k.clone(), v.clone())));
+    summary.extend([
+        (key::COMMIT_ID.to_string(), change.commit_id.clone()),
+        (key::STAGE.to_string(), change.stage.to_string()),
+        (key::CODE_VERSION.to_string(), env!("CARGO_PKG_VERSION").to_string()),
+        (key::HEADS.to_string(), next.to_heads()),
+    ]);
+    summary
+}
+
+fn properties(change: &Change, next: &Progress) -> HashMap<String, String> {
+    let mut properties: HashMap<String, String> =
+        change.properties.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+    for source in next.sources.keys() {
+        if let Ok(id) = SourceId::from_str(source) {
+            properties.insert(format!("{}{}", key::SOURCE_PREFIX, id.short()), source.clone());
+        }
+    }
+    properties.insert(key::PROGRESS.to_string(), next.to_json());
+    properties
+}
+
+/// The main branch at the new snapshot, with the retention that somebody may have given it.
+fn main_branch(base: &Base, snapshot_id: i64) -> SnapshotReference {
+    let retention = match base.loaded.refs.get(MAIN_BRANCH) {
+        Some(main) => main.retention.clone(),
+        None => SnapshotRetention::branch(None, None, None),
+    };
+    SnapshotReference::new(snapshot_id, retention)
+}
+
+/// Removes the snapshots beyond the cap, and the statistics that hang on them.
+fn expiry(lake: &Lake, base: &Base, snapshot_id: i64) -> Vec<TableUpdate> {
+    let metadata = base.metadata();
+    let refs = base.loaded.refs.iter();
+    let held: BTreeSet<i64> =
+        refs.filter(|(name, _)| *name != MAIN_BRANCH).map(|(_, r)| r.snapshot_id).collect();
+    let standing =
+        metadata.snapshots().map(|s| Standing { seq: s.sequence_number(), id: s.snapshot_id() });
+    let gone = plan_expiry(standing, &held, snapshot_id, lake.options.snapshots_max);
+    let mut updates = Vec::new();
+    for &snapshot_id in &gone {
+        if metadata.statistics_for_snapshot(snapshot_id).is_some() {
+            updates.push(TableUpdate::RemoveStatistics { snapshot_id });
+        }
+        if metadata.partition_statistics_for_snapshot(snapshot_id).is_some() {
+            updates.push(TableUpdate::RemovePartitionStatistics { snapshot_id });
+        }
+    }
+    if !gone.is_empty() {
+        updates.push(TableUpdate::RemoveSnapshots { snapshot_ids: gone });
+    }
+    updates
+}
+
+/// Deletes the metadata files that `new` no longer logs. Whoever is reading one of them reads the
+/// pointer again. What fails stays for the sweeper.
+async fn delete_old_metadata(lake: &Lake, base: &Base, new: &Base) {
+    let enabled = new.metadata().properties().get(DELETE_AFTER_COMMIT);
+    if enabled.is_none_or(|value| !value.eq_ignore_ascii_case("true")) {
+        return;
+    }
+    let logged: BTreeSet<&str> =
+        new.metadata().metadata_log().iter().map(|entry| entry.metadata_file.as_str()).collect();
+    for entry in base.metadata().metadata_log() {
+        let location = entry.metadata_file.as_str();
+        if logged.contains(location) || location == new.loaded.location {
+            continue;
+        }
+        let deleted = match object_path(location) {
+            Ok(path) => lake.store.delete(&path).await.map_err(|e| e.to_string()),
+            Err(e) => Err(e.to_string()),
+        };
+        if let Err(e) = deleted {
+            tracing::debug!(table = %base.name, location, error = e, "old metadata stays");
+        }
+    }
+}
+
+async fn reload(lake: &Lake, base: &Base) -> Result<Base> {
+    match lake.table(&base.name).await? {
+        Some(now) if now.is_same_table(base) => Ok(now),
+        Some(_) => Err(CatalogError::bad_data(format!(
+            "table {} was dropped and made anew by another process while it was written",
+            base.name
+        ))),
+        None => Err(CatalogError::bad_data(format!(
+            "table {} was dropped by another process while it was written",
+            base.name
+        ))),
+    }
+}
+
+/// Asks until the catalog answers: nothing can be decided before.
+async fn reload_patiently(lake: &Lake, base: &Base, id: &str, why: &str) -> Result<Base> {
+    let patience_ms = i64::try_from(lake.options.unknown_wait_max.as_millis()).unwrap_or(i64::MAX);
+    let until_ms = lake.env.clock.now_ms().saturating_add(patience_ms);
+    let mut attempt = 1;
+    loop {
+        pause(lake, UNKNOWN_PAUSE, attempt).await;
+        let error = match reload(lake, base).await {
+            Err(e) if e.class() == ErrorClass::Retry => e,
+            answer => return answer,
+        };
+        if lake.env.clock.now_ms() >= until_ms {
+            return Err(CatalogError::retry(format!(
+                "it is not known whether commit {id} to {} landed ({why}), and the catalog does \
+                 not answer: {error}",
+                base.name
+            )));
+        }
+        attempt += 1;
+    }
+}
+
+/// Sleeps between half and all of `unit` doubled with every attempt, so that writers that met
+/// part again.
+async fn pause(lake: &Lake, unit: Duration, attempt: u32) {
+    let longest = unit.saturating_mul(1 << attempt.min(10)).min(PAUSE_MAX);
+    let jitter = lake.env.ids.uuid().as_u128() as u16;
+    let share = 0.5 + f64::from(jitter) / f64::from(u16::MAX) / 2.0;
+    lake.env.clock.sleep(longest.mul_f64(share)).await;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! Raw tables from contracts.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use iceberg::spec::{FormatVersion, SortOrder, TableMetadata, TableMetadataBuilder};
+use weir_contract::contract::Contract;
+use weir_contract::names::{TableName, key};
+
+use crate::backend::Outcome;
+use crate::error::{CatalogError, Result};
+use crate::schema::{check_schema, day_spec, raw_iceberg_schema, raw_partition_spec};
+use crate::storage::location_of;
+use crate::table::{Base, Lake, LakeOptions};
+
+/// Ten years: longer than the seven for which tags keep history.
+const HISTORY_SECONDS: u64 = 10 * 366 * 24 * 60 * 60;
+/// Manifests are merged up to this size.
+pub(crate) const MANIFEST_BYTES_MAX: usize = 8 << 20;
+
+impl Lake {
+    /// The raw table of a contract: made if it is not there, checked if it is.
+    ///
+    /// Errors: bad config if the table cannot take the contract's rows; what the catalog says.
+    pub async fn ensure_raw(&self, contract: &Contract, name: &TableName) -> Result<Base> {
+        let wanted = raw_iceberg_schema(contract)?;
+        if let Some(base) = self.table(name).await? {
+            return checked(base, &wanted);
+        }
+        let metadata = self.new_raw_table(contract, name)?;
+        // Whatever came of it, the catalog knows: another process may have been first, or an
+        // answer was lost.
+        let why = match self.backend.create(name, metadata).await {
+            Outcome::Committed(loaded) => return Ok(Base { name: name.clone(), loaded }),
+            Outcome::Failed(e) => return Err(e),
+            Outcome::Conflict(why) | Outcome::Unknown(why) => why,
+        };
+        match self.table(name).await? {
+            Some(base) => checked(base, &wanted),
+            None => Err(CatalogError::retry(format!("creating table {name}: {why}"))),
+        }
+    }
+
+    fn new_raw_table(&self, contract: &Contract, name: &TableName) -> Result<TableMetadata> {
+        let schema = raw_iceberg_schema(contract)?;
+        let spec = raw_partition_spec(&schema)?;
+        let path = format!("{}/{}/{}", self.warehouse, name.namespace, name.name);
+        let built = TableMetadataBuilder::new(
+            schema,
+            spec,
+            SortOrder::unsorted_order(),
+            location_of(&path),
+            FormatVersion::V2,
+            properties(contract, &self.options),
+        )
+        .and_then(|builder| builder.assign_uuid(self.env.ids.uuid()).build())
+        .map_err(|e| CatalogError::iceberg(format!("making table {name}"), e))?;
+        stamp(built.metadata, self.env.clock.now_ms())
+    }
+}
+
+fn checked(base: Base, wanted: &iceberg::spec::Schema) -> Result<Base> {
+    let metadata = base.metadata();
+    if metadata.format_version() != FormatVersion::V2 {
+        return Err(CatalogError::bad_config(format!(
+            "table {} has Iceberg format {}, weir writes v2; give the stream another table",
+            base.name,
+            metadata.format_version()
+        )));
+    }
+    check_schema(&base.name, metadata.current_schema(), wanted)?;
+    day_spec(&base.name, metadata)?;
+    Ok(base)
+}
+
+/// The builder reads the machine's clock; ours may be a simulation's.
+fn stamp(metadata: TableMetadata, now_ms: i64) -> Result<TableMetadata> {
+    let stamped = serde_json::to_value(&metadata).and_then(|mut value| {
+        value["last-updated-ms"] = now_ms.into();
+        serde_json::from_value(value)
+    });
+    stamped.map_err(|e| CatalogError::bug("stamping new metadata").with_source(e))
+}
+
+/// Properties of a new raw table. They are set once: what an operator changes stays changed.
+fn properties(contract: &Contract, options: &LakeOptions) -> HashMap<String, String> {
+    let history_ms = HISTORY_SECONDS * 1000;
+    let snapshots = options.snapshots_max.max(1);
+    let mut properties = vec![
+        (key::CONTRACT, format!("{}@{}", contract.id, contract.version)),
+        ("write.format.default", "parquet".into()),
+        ("write.parquet.compression-codec", "zstd".into()),
+        ("write.metadata.compression-codec", "gzip".into()),
+        ("write.metadata.previous-versions-max", options.metadata_log_max.max(1).to_string()),
+        ("write.metadata.delete-after-commit.enabled", "true".into()),
+        ("commit.manifest.target-size-bytes", MANIFEST_BYTES_MAX.to_string()),
+        // No delete files: readers differ in what they support.
+        ("write.delete.mode", "copy-on-write".into()),
+        ("write.update.mode", "copy-on-write".into()),
+        ("write.merge.mode", "copy-on-write".into()),
+        // Every commit of ours expires by count. Other engines expire by age when they are told
+        // to maintain the table (Athena's VACUUM by default after five days), and an audit trail
+        // is not theirs to cut.
+        ("history.expire.max-snapshot-age-ms", history_ms.to_string()),
+        ("history.expire.min-snapshots-to-keep", snapshots.to_string()),
+        ("vacuum_max_snapshot_age_seconds", HISTORY_SECONDS.to_string()),
+        ("vacuum_min_snapshots_to_keep", snapshots.to_string()),
+    ];
+    if !contract.description.is_empty() {
+        properties.push(("comment", contract.description.clone()));
+    }
+    properties.into_iter().map(|(key, value)| (key.to_string(), value)).collect()
+}
+
+impl Base {
+    /// Whether both are versions of one table, not of a table and its replacement.
+    pub(crate) fn is_same_table(&self, other: &Base) -> bool {
+        Arc::ptr_eq(&self.loaded.metadata, &other.loaded.metadata)
+            || self.metadata().uuid() == other.metadata().uuid()
+    }
+}

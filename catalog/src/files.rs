@@ -1,0 +1,85 @@
+//! Data files: where they stand and what a commit needs to know of them.
+
+use iceberg::spec::{DataContentType, DataFile, DataFileBuilder, DataFileFormat, Literal, Struct};
+use object_store::{ObjectStore, PutMode};
+
+use crate::encode::Encoded;
+use crate::error::{CatalogError, Result};
+use crate::schema::{PARTITION_FIELD, day_spec};
+use crate::storage::object_path;
+use crate::table::{Base, Lake};
+
+/// A durable data file that no snapshot refers to yet.
+#[derive(Debug, Clone)]
+pub struct NewFile {
+    pub(crate) file: DataFile,
+    pub(crate) spec_id: i32,
+}
+
+impl NewFile {
+    /// Its location, as the manifest will have it.
+    pub fn path(&self) -> &str {
+        self.file.file_path()
+    }
+
+    /// Its rows.
+    pub fn rows(&self) -> u64 {
+        self.file.record_count()
+    }
+
+    /// Its bytes.
+    pub fn size(&self) -> u64 {
+        self.file.file_size_in_bytes()
+    }
+}
+
+impl Lake {
+    /// Stores an encoded file below the table's `data/event_day=<day>/`. It is durable when this
+    /// returns, and nobody's until it is committed.
+    pub async fn put_data_file(&self, base: &Base, encoded: Encoded) -> Result<NewFile> {
+        let metadata = base.metadata();
+        let spec_id = day_spec(&base.name, metadata)?.spec_id();
+        let day = encoded.day.map_or("null".to_string(), iso_day);
+        let location = format!(
+            "{}/data/{PARTITION_FIELD}={day}/{}.parquet",
+            metadata.location(),
+            self.env.ids.uuid()
+        );
+        let path = object_path(&location)?;
+        let size = encoded.bytes.len() as u64;
+        self.store
+            .put_opts(&path, encoded.bytes.clone().into(), PutMode::Create.into())
+            .await
+            .map_err(|e| CatalogError::storage(format!("writing {location}"), e))?;
+        Ok(NewFile { file: data_file(location, size, encoded, spec_id)?, spec_id })
+    }
+}
+
+fn data_file(location: String, size: u64, encoded: Encoded, spec_id: i32) -> Result<DataFile> {
+    let Encoded { rows, day, metrics, .. } = encoded;
+    let splits = (!metrics.split_offsets.is_empty()).then_some(metrics.split_offsets);
+    let built = DataFileBuilder::default()
+        .content(DataContentType::Data)
+        .file_path(location)
+        .file_format(DataFileFormat::Parquet)
+        .partition(Struct::from_iter([day.map(Literal::date)]))
+        .partition_spec_id(spec_id)
+        .record_count(rows)
+        .file_size_in_bytes(size)
+        .column_sizes(metrics.column_sizes)
+        .value_counts(metrics.value_counts)
+        .null_value_counts(metrics.null_counts)
+        .lower_bounds(metrics.lower_bounds)
+        .upper_bounds(metrics.upper_bounds)
+        .split_offsets(splits)
+        .sort_order_id(0)
+        .build();
+    built.map_err(|e| CatalogError::bug(format!("describing a data file: {e}")))
+}
+
+/// `2026-11-21` of days since 1970-01-01.
+fn iso_day(day: i32) -> String {
+    let date = chrono::DateTime::from_timestamp(i64::from(day) * 86_400, 0);
+    // Days beyond chrono's range (year 262,000) cannot come from a timestamp in µs.
+    date.map_or_else(|| day.to_string(), |date| date.format("%Y-%m-%d").to_string())
+}
