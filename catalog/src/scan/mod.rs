@@ -9,6 +9,8 @@ pub mod plan;
 mod prune;
 mod reader;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::any::Any;
 use std::collections::HashSet;

@@ -52,6 +52,15 @@ impl Seen {
 
     /// Adds the rows of `other`, found elsewhere in the same table.
     pub fn merge(&mut self, other: Seen) {
+        let max = self.accepted.max().max(self.rejected.max());
+        let min = other.accepted.min().into_iter().chain(other.rejected.min()).min();
+        if max < min || min.is_none() {
+            // The usual case: files hold offsets in the order of their commits.
+            self.accepted |= other.accepted;
+            self.rejected |= other.rejected;
+            self.doubled |= other.doubled;
+            return;
+        }
         let (mine, theirs) = (self.all(), other.all());
         self.doubled |= &mine & &theirs;
         self.doubled |= other.doubled;

@@ -12,16 +12,16 @@ use super::offsets::Offsets;
 pub enum Kind {
     /// The property `weir.progress` is gone.
     ProgressMissing,
-    /// The property `weir.progress` cannot be read.
+    /// The property `weir.progress` cannot be read, or its counters do not add up.
     ProgressDamaged,
     /// The table was rolled back: the property speaks of a snapshot that is not in the chain.
     RolledBack,
+    /// The property was set back to an older one while the rows stayed.
+    ProgressStale,
     /// Neither the property nor a summary of ours says how far the table is complete.
     ProgressUnknowable,
     /// The property differs from the newest summary of ours.
     ProgressDiffers,
-    /// The counters of a partition do not add up to its offsets.
-    Arithmetic,
     /// A standing snapshot's manifest list is not there, or cannot be read.
     ManifestListMissing,
     /// A manifest of the current snapshot is not there, or cannot be read.
@@ -61,9 +61,9 @@ impl Kind {
         Kind::ProgressMissing,
         Kind::ProgressDamaged,
         Kind::RolledBack,
+        Kind::ProgressStale,
         Kind::ProgressUnknowable,
         Kind::ProgressDiffers,
-        Kind::Arithmetic,
         Kind::ManifestListMissing,
         Kind::ManifestMissing,
         Kind::FileReferencedTwice,
@@ -87,9 +87,9 @@ impl Kind {
             Kind::ProgressMissing => "progress_missing",
             Kind::ProgressDamaged => "progress_damaged",
             Kind::RolledBack => "rolled_back",
+            Kind::ProgressStale => "progress_stale",
             Kind::ProgressUnknowable => "progress_unknowable",
             Kind::ProgressDiffers => "progress_differs",
-            Kind::Arithmetic => "arithmetic",
             Kind::ManifestListMissing => "manifest_list_missing",
             Kind::ManifestMissing => "manifest_missing",
             Kind::FileReferencedTwice => "file_referenced_twice",
@@ -111,7 +111,7 @@ impl Kind {
     /// What to do about it.
     pub fn advice(self) -> &'static str {
         match self {
-            Kind::ProgressMissing | Kind::ProgressDamaged => {
+            Kind::ProgressMissing | Kind::ProgressDamaged | Kind::ProgressStale => {
                 "the next commit of `weir ingest` writes the property again; find out which engine \
                  changed it"
             }
@@ -123,7 +123,7 @@ impl Kind {
                 "ingest has stopped; restore `weir.progress` from an older metadata file or a \
                  backup"
             }
-            Kind::ProgressDiffers | Kind::Arithmetic | Kind::Counts => {
+            Kind::ProgressDiffers | Kind::Counts => {
                 "another program changed `weir.progress`; compare it with `weir.heads` in the \
                  newest snapshot of ours and restore it"
             }

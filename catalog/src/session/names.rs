@@ -1,0 +1,191 @@
+//! The lake's tables as names in SQL, each loaded when a query names it.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
+use datafusion::common::DataFusionError;
+use datafusion::error::Result as DfResult;
+use weir_contract::names::TableName;
+
+use super::{At, TableAt, lock};
+use crate::look::as_of::{AsOf, resolve_as_of, show_time};
+use crate::look::standing;
+use crate::scan::IcebergProvider;
+use crate::{Base, CatalogError, Lake, Result};
+
+/// What all names share.
+#[derive(Debug)]
+struct Shared {
+    lake: Lake,
+    at: At,
+    pinned: Option<TableName>,
+    tables: Vec<TableName>,
+    read: Arc<Mutex<Vec<TableAt>>>,
+}
+
+/// The lake as a catalog of DataFusion.
+#[derive(Debug)]
+pub struct LakeCatalog(Arc<Shared>);
+
+impl LakeCatalog {
+    /// A catalog of `tables`; what queries load is noted in `read`.
+    pub fn new(
+        lake: &Lake,
+        at: At,
+        pinned: Option<TableName>,
+        tables: Vec<TableName>,
+        read: Arc<Mutex<Vec<TableAt>>>,
+    ) -> LakeCatalog {
+        LakeCatalog(Arc::new(Shared { lake: lake.clone(), at, pinned, tables, read }))
+    }
+}
+
+impl CatalogProvider for LakeCatalog {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn schema_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.0.tables.iter().map(|t| t.namespace.clone()).collect();
+        names.dedup();
+        names
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        let known = self.0.tables.iter().any(|t| t.namespace == name)
+            || name == weir_contract::names::NAMESPACE_RAW;
+        known.then(|| {
+            let namespace = name.to_string();
+            Arc::new(Namespace { shared: self.0.clone(), namespace }) as Arc<dyn SchemaProvider>
+        })
+    }
+}
+
+/// One namespace.
+struct Namespace {
+    shared: Arc<Shared>,
+    namespace: String,
+}
+
+impl fmt::Debug for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Namespace({})", self.namespace)
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for Namespace {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn table_names(&self) -> Vec<String> {
+        let tables = self.shared.tables.iter().filter(|t| t.namespace == self.namespace);
+        tables.map(|t| t.name.clone()).collect()
+    }
+
+    async fn table(&self, name: &str) -> DfResult<Option<Arc<dyn TableProvider>>> {
+        let name = TableName { namespace: self.namespace.clone(), name: name.to_string() };
+        if !self.shared.tables.contains(&name) {
+            return Ok(None);
+        }
+        let provider = self.shared.provider(&name).await;
+        let provider = provider.map_err(|e| DataFusionError::External(Box::new(e)))?;
+        Ok(provider.map(|p| Arc::new(p) as Arc<dyn TableProvider>))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.shared.tables.iter().any(|t| t.namespace == self.namespace && t.name == name)
+    }
+}
+
+impl Shared {
+    async fn provider(&self, name: &TableName) -> Result<Option<IcebergProvider>> {
+        let Some(base) = self.lake.table(name).await? else { return Ok(None) };
+        let (id, at) = choose(&base, self.at, self.pinned.as_ref() == Some(name))?;
+        let provider = IcebergProvider::new(&self.lake, &base, id)?;
+        let mut read = lock(&self.read);
+        if !read.contains(&at) {
+            read.push(at);
+        }
+        Ok(Some(provider))
+    }
+}
+
+/// The snapshot of `base` to read (none: the current), and what to say of it.
+fn choose(base: &Base, at: At, pinned: bool) -> Result<(Option<i64>, TableAt)> {
+    let mut said = TableAt {
+        table: base.name.clone(),
+        snapshot: None,
+        committed_at_ms: None,
+        off_by_ms: None,
+    };
+    let id = match at {
+        At::Snapshot(id) if pinned => Some(id),
+        At::Current | At::Snapshot(_) => None,
+        At::Time(ms) => match resolve_as_of(&standing(base.metadata()), ms) {
+            AsOf::NoSnapshots => None,
+            AsOf::Found { snapshot, off_by_ms } => {
+                said.off_by_ms = Some(off_by_ms);
+                Some(snapshot.id)
+            }
+            nothing => return Err(no_state(&base.name, ms, &nothing)),
+        },
+    };
+    let chosen = match id {
+        Some(id) => base.metadata().snapshot_by_id(id),
+        None => base.metadata().current_snapshot(),
+    };
+    said.snapshot = chosen.map(|s| s.snapshot_id());
+    said.committed_at_ms = chosen.map(|s| s.timestamp_ms());
+    Ok((id, said))
+}
+
+/// Why no snapshot answers for a time, naming the neighbours.
+fn no_state(table: &TableName, ms: i64, why: &AsOf) -> CatalogError {
+    let time = show_time(ms);
+    CatalogError::bad_data(match why {
+        AsOf::Gap { before, after } => format!(
+            "{table} has no standing state of {time}: the snapshots between {before} and {after} \
+             have expired; read one of the two with --snapshot"
+        ),
+        AsOf::BeforeFirst { first, expired: true } => format!(
+            "{table} has no standing state of {time}: all before {first} have expired; read that \
+             one with --snapshot"
+        ),
+        AsOf::BeforeFirst { first, expired: false } => {
+            format!("{table} was empty at {time}: its first is {first}")
+        }
+        AsOf::NoSnapshots | AsOf::Found { .. } => format!("{table} at {time}"),
+    })
+}
+
+/// The one table that has the snapshot `id`.
+pub async fn table_of_snapshot(lake: &Lake, tables: &[TableName], id: i64) -> Result<TableName> {
+    let mut owners = Vec::new();
+    for name in tables {
+        if let Some(base) = lake.table(name).await?
+            && base.metadata().snapshot_by_id(id).is_some()
+        {
+            owners.push(name.clone());
+        }
+    }
+    let list = |names: &[TableName]| {
+        names.iter().map(|n| n.to_string()).collect::<Vec<_>>().join(", ")
+    };
+    match owners.as_slice() {
+        [owner] => Ok(owner.clone()),
+        [] => Err(CatalogError::bad_config(format!(
+            "no table has a standing snapshot {id}; looked at: {}; `weir snapshots <table>` lists \
+             them",
+            list(tables)
+        ))),
+        several => Err(CatalogError::bad_config(format!(
+            "snapshot {id} stands in more than one table: {}; ask for a time instead",
+            list(several)
+        ))),
+    }
+}
