@@ -1,6 +1,6 @@
 //! Kafka to raw Iceberg tables: the source, and the micro-batch loop that moves one table forward.
 //!
-//! - [`source`]: what the loop needs of a broker, as a trait; `kafka` is the real one.
+//! - [`source`]: what the loop needs of a broker, as a trait; [`kafka`] is the real one.
 //! - [`stream`]: one stream's ingest; its loop is `run`, with [`batch`], [`writer`] and [`flight`] as
 //!   its parts.
 //! - [`resume`] and [`flush`]: its decisions, pure.
@@ -11,6 +11,7 @@ pub mod batch;
 pub mod event;
 pub mod flight;
 pub mod flush;
+pub mod kafka;
 pub mod lag;
 pub mod resume;
 mod run;

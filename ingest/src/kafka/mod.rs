@@ -1,0 +1,147 @@
+//! Kafka as a [`Source`].
+//!
+//! Records come through a queue of our own in batches; rebalances, errors and logs through the
+//! consumer's queue, which is only ever polled. Positions are counted here ([`positions`]) and given
+//! to librdkafka at every turn: at a start, at a restart, and after every rebalance. All calls come
+//! from one thread and may block it.
+
+mod batch;
+mod errors;
+mod lookup;
+mod member;
+mod native;
+mod positions;
+mod settings;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use weir_contract::class::ErrorClass;
+use weir_contract::names::SourceId;
+
+pub use batch::KafkaBatch;
+pub use member::KafkaSource;
+pub use settings::KafkaSettings;
+
+use crate::source::{Event, Identity, Source, SourceError, Watermarks};
+use native::{Consumer, Failure};
+use rdkafka::types::RDKafkaErrorCode as Code;
+
+/// How long a question to the cluster may take.
+const ANSWER: Duration = Duration::from_secs(10);
+
+#[async_trait(?Send)]
+impl Source for KafkaSource {
+    type Batch = KafkaBatch;
+
+    async fn identity(&mut self) -> Result<Identity, SourceError> {
+        self.ask_identity()
+    }
+
+    async fn next(
+        &mut self,
+        wait: Duration,
+        records: bool,
+    ) -> Result<Event<KafkaBatch>, SourceError> {
+        self.wait_for_event(wait, records)
+    }
+
+    async fn start(&mut self, offsets: &[(i32, i64)]) -> Result<(), SourceError> {
+        self.start_assigned(offsets)
+    }
+
+    async fn restart(&mut self, offsets: &[(i32, i64)]) -> Result<(), SourceError> {
+        self.restart_all(offsets)
+    }
+
+    async fn release(&mut self) -> Result<(), SourceError> {
+        self.release_revoked()
+    }
+
+    async fn watermarks(&mut self, partitions: &[i32]) -> Result<Vec<Watermarks>, SourceError> {
+        self.ask_watermarks(partitions)
+    }
+
+    async fn record_times(
+        &mut self,
+        offsets: &[(i32, i64)],
+    ) -> Result<Vec<Option<i64>>, SourceError> {
+        lookup::record_times(self.settings(), offsets)
+    }
+
+    async fn publish(&mut self, offsets: &[(i32, i64)]) {
+        self.publish_offsets(offsets);
+    }
+
+    async fn close(self) {
+        self.leave();
+    }
+}
+
+/// Asks the cluster what the topic is.
+fn identify(consumer: &Consumer, settings: &KafkaSettings) -> Result<Identity, SourceError> {
+    let Some(cluster) = consumer.cluster_id(ANSWER) else {
+        return Err(SourceError::new(
+            ErrorClass::Retry,
+            format!(
+                "no Kafka broker answers at {} within {} s; is it running, and is the address right?",
+                settings.bootstrap,
+                ANSWER.as_secs()
+            ),
+        ));
+    };
+    let (topic_id, mut partitions) = consumer.describe(ANSWER).map_err(|failure| {
+        if matches!(failure.code, Code::UnknownTopicOrPartition | Code::UnknownTopic) {
+            let message = format!(
+                "topic {} does not exist in the Kafka cluster {cluster} at {}; create it, or \
+                 correct the stream's topic",
+                settings.topic, settings.bootstrap
+            );
+            return SourceError::new(ErrorClass::BadConfig, message);
+        }
+        explain(settings, "describe the topic", &failure)
+    })?;
+    partitions.sort_unstable();
+    let topic_id = topic_id.unwrap_or_else(|| "-".into());
+    let source = SourceId { cluster, topic: settings.topic.clone(), topic_id };
+    Ok(Identity { source, partitions })
+}
+
+/// The error of a call that failed: topic, broker, what was tried, why, what to do.
+fn explain(settings: &KafkaSettings, what: &str, failure: &Failure) -> SourceError {
+    SourceError::new(
+        errors::class(failure.code),
+        format!(
+            "cannot {what} (topic {}, Kafka at {}): {}{}",
+            settings.topic,
+            settings.bootstrap,
+            failure.message.trim_end_matches('.'),
+            errors::advice(failure.code)
+        ),
+    )
+}
+
+/// A topic id as Kafka prints it: 22 digits of URL-safe base64.
+fn topic_id(id: u128) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    // Six bits a digit from the top; the last digit has the two that are left.
+    let digit = |i: u32| match i {
+        0..21 => id >> (122 - 6 * i),
+        _ => id << 4,
+    };
+    (0..22).map(|i| char::from(ALPHABET[(digit(i) & 63) as usize])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topic_ids_are_printed_as_kafka_prints_them() {
+        assert_eq!(topic_id(0), "AAAAAAAAAAAAAAAAAAAAAA");
+        assert_eq!(topic_id(u128::MAX), "_____________________w");
+        // Kafka's own Uuid.METADATA_TOPIC_ID.
+        assert_eq!(topic_id(1), "AAAAAAAAAAAAAAAAAAAAAQ");
+        assert_eq!(topic_id(0x0123_4567_89ab_cdef_fedc_ba98_7654_3210), "ASNFZ4mrze_-3LqYdlQyEA");
+    }
+}
