@@ -145,7 +145,7 @@ A stream stops by itself when going on would hide a loss. Look at the message, t
   lost-offsets     Kafka no longer has records that the table lacks
   recreated-topic  the topic was deleted and made again
   other-cluster    the brokers are another Kafka cluster
-  truncated-topic  the topic ends before the table's position
+  other-topic      the config leads to another topic than the table was fed from
 What was accepted is recorded in the table.
 
 Examples:
@@ -196,8 +196,8 @@ pub enum Accept {
     RecreatedTopic,
     /// The brokers are another Kafka cluster.
     OtherCluster,
-    /// The topic ends before the table's position.
-    TruncatedTopic,
+    /// The config leads to another topic than the table was fed from.
+    OtherTopic,
 }
 
 /// `weir lag`.
