@@ -64,7 +64,7 @@ fn drain(args: &Args) -> Result<Usage> {
     runtime.block_on(async {
         let mut settings = KafkaSettings::new(&args.bootstrap, &args.topic, "weir-bench-drain");
         settings.memory = 40 << 20;
-        let mut source = KafkaSource::new(settings)?;
+        let mut source = KafkaSource::open(settings)?;
         source.identity().await?;
         let meter = Meter::start()?;
         let mut records = 0;

@@ -35,8 +35,6 @@ use crate::writer::{DayWriter, Writer};
 
 /// The longest wait for the source in one turn: bounds how late a signal or a landing is seen.
 const TURN: Duration = Duration::from_millis(50);
-/// Room that one more read of the source may need, bytes.
-const READ_ROOM: usize = 16 << 20;
 /// How long partitions that are being revoked wait for the commit under way.
 const REVOKE_WAIT: Duration = Duration::from_secs(5);
 /// How long the last batch may take to commit once the run is told to end.
@@ -465,7 +463,10 @@ impl<'a, S: Source> Run<'a, S> {
             bytes: self.batch.bytes(),
             age: Duration::from_millis(age_ms.max(0) as u64),
             in_flight: self.flight.is_some(),
-            memory_full: self.memory() + READ_ROOM > self.stream.settings.memory_max,
+            // What one more read may add: a batch of the source is a quarter of its memory, and
+            // columns are at most twice as large as what they are decoded from.
+            memory_full: self.memory() + self.stream.settings.source_memory / 2
+                > self.stream.settings.memory_max,
             draining: self.stream.settings.until == Until::Latest && self.batch.at_targets(),
         };
         decide_flush(&facts, &self.stream.settings.flush)

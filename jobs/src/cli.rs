@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use weir_ingest::resume::AcceptKind;
+
 use crate::config::value::parse_duration;
 
 const EXIT_CODES: &str = "\
@@ -180,24 +182,15 @@ pub struct Ingest {
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
     pub duration: Option<std::time::Duration>,
     /// Go on although this happened, and record it in the table; may be given again.
-    #[arg(long = "accept", value_name = "KIND", hide_possible_values = true)]
-    pub accept: Vec<Accept>,
+    #[arg(long = "accept", value_name = "KIND", value_parser = accept_kind)]
+    pub accept: Vec<AcceptKind>,
     /// With --until-latest: exit 99 where there was nothing to do.
     #[arg(long, requires = "until_latest")]
     pub exit_99_when_idle: bool,
 }
 
-/// What an operator can accept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub enum Accept {
-    /// Kafka no longer has records that the table lacks.
-    LostOffsets,
-    /// The topic was deleted and made again.
-    RecreatedTopic,
-    /// The brokers are another Kafka cluster.
-    OtherCluster,
-    /// The config leads to another topic than the table was fed from.
-    OtherTopic,
+fn accept_kind(text: &str) -> Result<AcceptKind, String> {
+    text.parse()
 }
 
 /// `weir lag`.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde_json::{Value, json};
+use weir_catalog::CatalogError;
 use weir_contract::class::ErrorClass;
 
 /// Ends a command. It is printed once, by `main`, and decides the exit code.
@@ -32,6 +33,16 @@ impl Failure {
     /// The command, the config or a contract is wrong: exit code 2.
     pub fn config(what: impl fmt::Display) -> Failure {
         Failure::new(ErrorClass::BadConfig, what)
+    }
+
+    /// Weir itself is wrong.
+    pub fn bug(what: impl fmt::Display) -> Failure {
+        Failure::new(ErrorClass::Bug, what)
+    }
+
+    /// What the lake says.
+    pub fn catalog(error: CatalogError) -> Failure {
+        Failure::new(error.class(), error.message())
     }
 
     /// Names a place; may be called again.

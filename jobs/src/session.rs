@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use tokio::runtime::{Builder, Runtime};
 use weir_contract::class::ErrorClass;
 
 use crate::cli::{Cli, Global, LogFormat};
@@ -88,13 +89,14 @@ impl Session {
         &self,
         future: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| {
-                Failure::new(ErrorClass::Denied, format!("threads cannot be started: {error}"))
-            })?
-            .block_on(future)
+        self.runtime()?.block_on(future)
+    }
+
+    /// A runtime with its threads.
+    pub fn runtime(&self) -> Result<Runtime, Failure> {
+        Builder::new_multi_thread().enable_all().build().map_err(|error| {
+            Failure::new(ErrorClass::Denied, format!("threads cannot be started: {error}"))
+        })
     }
 
     /// The flags that set keys, as (how the user wrote it, key, value).

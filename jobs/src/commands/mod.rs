@@ -1,10 +1,18 @@
 //! One file per command: read what was asked, call the library, print what came back.
 
 pub mod contracts;
+pub mod ingest;
+pub mod lag;
+pub mod look;
+pub mod query;
+pub mod verify;
 
+use weir_catalog::{Lake, LakeOptions};
 use weir_contract::class::ErrorClass;
+use weir_ingest::kafka::KafkaSettings;
 
 use crate::cli::{Command, Contracts};
+use crate::config::{self, Config, Stream};
 use crate::failure::Failure;
 use crate::session::{Done, Session};
 
@@ -12,14 +20,64 @@ use crate::session::{Done, Session};
 pub fn run(command: Command, session: &mut Session) -> Result<Done, Failure> {
     match command {
         Command::Contracts(Contracts::Check(asked)) => contracts::check(&asked, session),
-        // Never a silent success: `verify` and `ingest` decide about data.
-        Command::Ingest(_)
-        | Command::Lag(_)
-        | Command::Verify(_)
-        | Command::Tables
-        | Command::Snapshots(_)
-        | Command::Query(_) => {
-            Err(Failure::new(ErrorClass::Bug, "this build has the command's line, not its work"))
-        }
+        Command::Ingest(asked) => ingest::run(&asked, session),
+        Command::Lag(asked) => lag::run(&asked, session),
+        Command::Verify(asked) => verify::run(&asked, session),
+        Command::Tables => look::tables(session),
+        Command::Snapshots(asked) => look::snapshots(&asked, session),
+        Command::Query(asked) => query::run(&asked, session),
     }
+}
+
+/// Opens the lake of the config; `create` makes it where it is missing.
+fn lake(config: &Config, create: bool) -> Result<Lake, Failure> {
+    let options = LakeOptions {
+        snapshots_max: config.catalog.snapshots_max,
+        create,
+        ..LakeOptions::default()
+    };
+    Lake::open_local(&config.warehouse, &config.catalog.file, &config.catalog.name, options)
+        .map_err(Failure::catalog)
+}
+
+/// The streams that were named, or all of the config.
+fn selected(config: &Config, names: &[String]) -> Result<Vec<(String, Stream)>, Failure> {
+    if config.streams.is_empty() {
+        return Err(Failure::config("the config names no stream")
+            .next("add [streams.\"<name>\"] with its topic and contract; see docs/reference.md"));
+    }
+    if names.is_empty() {
+        return Ok(config.streams.clone().into_iter().collect());
+    }
+    let mut chosen = std::collections::BTreeMap::new();
+    for name in names {
+        let Some(stream) = config.streams.get(name) else {
+            let known: Vec<&str> = config.streams.keys().map(String::as_str).collect();
+            return Err(Failure::config(format!("the config has no stream {name}"))
+                .next(format!("choose one of {}", known.join(", "))));
+        };
+        chosen.insert(name.clone(), stream.clone());
+    }
+    Ok(chosen.into_iter().collect())
+}
+
+/// How to read a stream's topic; `memory` for fetched records, bytes.
+fn kafka_settings(
+    config: &Config,
+    stream: &str,
+    topic: &str,
+    memory: usize,
+) -> Result<KafkaSettings, Failure> {
+    let Some(bootstrap) = config.kafka.bootstrap_servers.clone() else {
+        return Err(Failure::new(ErrorClass::BadConfig, "kafka.bootstrap_servers is not set")
+            .next("set it to host:port of a Kafka broker"));
+    };
+    Ok(KafkaSettings {
+        bootstrap,
+        topic: topic.into(),
+        group: format!("{}.{stream}", config.kafka.group_prefix),
+        instance: config.kafka.instance.clone(),
+        memory,
+        properties: config::reads_of(&config.kafka.properties)?.into_iter().collect(),
+    })
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use weir_contract::names::TableName;
+use weir_ingest::resume::Start;
 
 use super::join;
 use super::raw::{Found, Raw, show_path};
@@ -51,15 +52,6 @@ pub struct Kafka {
     pub instance: Option<String>,
     /// Properties of librdkafka.
     pub properties: BTreeMap<String, Property>,
-}
-
-/// Where a stream's first start begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// At the beginning of every partition.
-    Earliest,
-    /// At the end of every partition.
-    Latest,
 }
 
 /// The micro-batch loop.

@@ -1,0 +1,175 @@
+//! `weir ingest`: one thread for each stream, each with a Kafka client and a loop of its own.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use serde_json::{Map, Value, json};
+use weir_catalog::Lake;
+use weir_contract::contract::Contract;
+use weir_contract::names::TableName;
+use weir_ingest::event::IngestEvent;
+use weir_ingest::flush::FlushLimits;
+use weir_ingest::kafka::KafkaSource;
+use weir_ingest::source::Source;
+use weir_ingest::stream::{IngestError, Report, Settings, Stream, Until};
+
+use super::{kafka_settings, lake, selected};
+use crate::cli;
+use crate::commands::contracts;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::session::{Done, Session};
+use crate::shutdown;
+
+/// The least memory with which a stream makes progress.
+const STREAM_MEMORY_MIN: usize = 16 << 20;
+
+struct Job {
+    name: String,
+    lake: Arc<Lake>,
+    contract: Arc<Contract>,
+    source: KafkaSource,
+    settings: Settings,
+    shutdown: Arc<AtomicBool>,
+}
+
+struct Ended {
+    name: String,
+    report: Report,
+    result: Result<(), IngestError>,
+}
+
+/// Ingests the selected streams.
+pub fn run(asked: &cli::Ingest, session: &mut Session) -> Result<Done, Failure> {
+    let config = session.config()?;
+    let streams = selected(&config, &asked.streams)?;
+    let lake = Arc::new(lake(&config, true)?);
+    let memory = config.ingest.memory_max as usize / streams.len().max(1);
+    if memory < STREAM_MEMORY_MIN {
+        return Err(Failure::config(format!(
+            "ingest.memory_max leaves {} MiB to each of {} streams, which need 16 MiB",
+            memory >> 20,
+            streams.len()
+        ))
+        .next("raise ingest.memory_max, or spread the streams over several processes"));
+    }
+    let shutdown = shutdown::listen()?;
+    let mut jobs = Vec::new();
+    for (name, stream) in streams {
+        let settings = settings(asked, &config, memory);
+        let kafka = kafka_settings(&config, &name, &stream.topic, settings.source_memory)?;
+        jobs.push(Job {
+            lake: lake.clone(),
+            contract: contracts::load(&stream.contract)?,
+            source: KafkaSource::open(kafka).map_err(|e| Failure::new(e.class, e.message))?,
+            settings,
+            shutdown: shutdown.clone(),
+            name,
+        });
+    }
+    let runtime = session.runtime()?;
+    let threads: Vec<_> = jobs
+        .into_iter()
+        .map(|job| {
+            let handle = runtime.handle().clone();
+            std::thread::spawn(move || handle.block_on(job.run()))
+        })
+        .collect();
+    let ended = threads.into_iter().map(|thread| thread.join()).collect::<Result<Vec<_>, _>>();
+    let Ok(ended) = ended else { return Err(Failure::bug("a stream's thread panicked")) };
+    tell(asked, session, ended)
+}
+
+fn settings(asked: &cli::Ingest, config: &Config, memory: usize) -> Settings {
+    let flush = &config.ingest.flush;
+    Settings {
+        flush: FlushLimits {
+            interval: flush.interval,
+            rows_max: flush.rows_max,
+            bytes_max: flush.bytes_max as usize,
+        },
+        memory_max: memory,
+        source_memory: memory / 4,
+        start: config.ingest.start,
+        accept: asked.accept.clone(),
+        until: match (asked.until_latest, asked.duration) {
+            (true, _) => Until::Latest,
+            (false, Some(time)) => Until::For(time),
+            (false, None) => Until::Forever,
+        },
+        ..Settings::default()
+    }
+}
+
+impl Job {
+    async fn run(self) -> Ended {
+        let Job { name, lake, contract, mut source, settings, shutdown } = self;
+        let table = TableName::raw(&name);
+        let mut listen = |event: &IngestEvent| log(&name, &table, event);
+        let stream = Stream {
+            lake,
+            source: &mut source,
+            contract,
+            table: table.clone(),
+            settings,
+            spawn: Arc::new(|work| {
+                let task = tokio::spawn(work);
+                Box::pin(async move {
+                    match task.await {
+                        Ok(outcome) => outcome,
+                        Err(error) => Err(weir_catalog::CatalogError::bug(format!(
+                            "a commit's task ended without an outcome: {error}"
+                        ))),
+                    }
+                })
+            }),
+            shutdown,
+            listen: &mut listen,
+        };
+        let (report, result) = stream.run().await;
+        if let Err(error) = &result {
+            // At once: the other streams may go on for ever.
+            tracing::error!(stream = %name, table = %table, error_class = %error.class, "{error}");
+        }
+        source.close().await;
+        Ended { name, report, result }
+    }
+}
+
+/// One event as one line: its text for people, and whole as JSON for machines.
+fn log(stream: &str, table: &TableName, event: &IngestEvent) {
+    let detail = serde_json::to_string(event).unwrap_or_default();
+    match event {
+        _ if event.is_warning() => tracing::warn!(stream, %table, detail, "{event}"),
+        _ => tracing::info!(stream, %table, detail, "{event}"),
+    }
+}
+
+fn tell(asked: &cli::Ingest, session: &mut Session, ended: Vec<Ended>) -> Result<Done, Failure> {
+    let mut results = Map::new();
+    let mut failures = Vec::new();
+    let mut idle = true;
+    for Ended { name, report, result } in ended {
+        idle &= report.commits == 0 && result.is_ok();
+        session.output.say(format!(
+            "{name}: {} rows and {} rejected records in {} commits{}",
+            report.rows,
+            report.rejected,
+            report.commits,
+            if result.is_err() { ", then stopped" } else { "" }
+        ))?;
+        let mut object = serde_json::to_value(&report).unwrap_or(Value::Null);
+        object["memory_peak"] = json!(report.memory_peak);
+        results.insert(name.clone(), object);
+        if let Err(error) = result {
+            failures.push((name, error));
+        }
+    }
+    session.output.result("streams", results);
+    failures.sort_by_key(|(_, error)| error.class.exit_code());
+    let Some((_, worst)) = failures.first() else {
+        return Ok(if asked.exit_99_when_idle && idle { Done::Idle } else { Done::Done });
+    };
+    let failure = Failure::new(worst.class, &worst.message);
+    Err(failures.iter().fold(failure, |failure, (name, _)| failure.at(format!("stream {name}"))))
+}

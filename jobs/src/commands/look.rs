@@ -1,0 +1,83 @@
+//! `weir tables` and `weir snapshots`.
+
+use serde_json::{Value, json};
+use weir_catalog::look::{self, as_of::show_time};
+use weir_contract::names::TableName;
+
+use super::lake;
+use crate::cli;
+use crate::failure::Failure;
+use crate::output::Column;
+use crate::session::{Done, Session};
+
+const TABLES: [Column; 7] = [
+    Column::text("table"),
+    Column::number("rows"),
+    Column::number("rejected"),
+    Column::number("files"),
+    Column::number("bytes"),
+    Column::number("snapshots"),
+    Column::text("last_commit"),
+];
+
+const SNAPSHOTS: [Column; 8] = [
+    Column::number("snapshot"),
+    Column::text("committed_at"),
+    Column::text("operation"),
+    Column::text("by"),
+    Column::number("added"),
+    Column::number("removed"),
+    Column::number("total"),
+    Column::text("tags"),
+];
+
+/// Lists the tables.
+pub fn tables(session: &mut Session) -> Result<Done, Failure> {
+    let config = session.config()?;
+    let lake = lake(&config, false)?;
+    let tables = session.block_on(async { look::tables(&lake).await.map_err(Failure::catalog) })?;
+    let rows: Vec<Vec<Value>> = tables
+        .iter()
+        .map(|table| {
+            vec![
+                json!(table.name.to_string()),
+                json!(table.rows),
+                json!(table.rejected),
+                json!(table.files),
+                json!(table.bytes),
+                json!(table.snapshots),
+                json!(table.last_commit_ms.map(show_time)),
+            ]
+        })
+        .collect();
+    session.output.result("tables", rows.len());
+    session.output.table(&TABLES, &rows)?;
+    Ok(Done::Done)
+}
+
+/// Lists the snapshots of a table that still stand, oldest first.
+pub fn snapshots(asked: &cli::Snapshots, session: &mut Session) -> Result<Done, Failure> {
+    let name: TableName = asked.table.parse().map_err(|e: String| Failure::config(e))?;
+    let config = session.config()?;
+    let lake = lake(&config, false)?;
+    let lines =
+        session.block_on(async { look::snapshots(&lake, &name).await.map_err(Failure::catalog) })?;
+    let rows: Vec<Vec<Value>> = lines
+        .iter()
+        .map(|line| {
+            vec![
+                json!(line.id.to_string()),
+                json!(show_time(line.committed_at_ms)),
+                json!(line.operation),
+                json!(line.stage.clone().unwrap_or_else(|| "another engine".into())),
+                json!(line.added),
+                json!(line.removed),
+                json!(line.total),
+                json!(line.tags.join(" ")),
+            ]
+        })
+        .collect();
+    session.output.result("snapshots", rows.len());
+    session.output.table(&SNAPSHOTS, &rows)?;
+    Ok(Done::Done)
+}
