@@ -81,7 +81,8 @@ impl FileEncoder for ParquetEncoder {
     }
 
     fn memory(&self) -> usize {
-        self.writer.memory_size() + self.writer.inner().capacity()
+        let encoded = self.writer.inner().capacity().max(self.writer.bytes_written());
+        self.writer.memory_size() + encoded
     }
 
     fn finish(mut self: Box<Self>) -> Result<Encoded> {

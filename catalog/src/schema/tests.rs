@@ -40,7 +40,7 @@ async fn a_raw_table_is_what_the_contract_and_the_design_say() {
     assert!(schema.as_struct().fields().iter().all(|f| !f.required && f.doc.is_some()));
     let types: Vec<_> =
         schema.as_struct().fields().iter().map(|f| f.field_type.to_string()).collect();
-    assert_eq!(types[1..4], ["timestamptz", "decimal(18,4)", "double"]);
+    assert_eq!(types[1..4], ["timestamptz", "decimal(18, 4)", "double"]);
     for member in column::ERROR_MEMBERS {
         assert!(schema.field_by_name(&format!("_error.{member}")).is_some(), "{member}");
     }
