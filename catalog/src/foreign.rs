@@ -144,10 +144,7 @@ pub async fn add_snapshot(
         .with_sequence_number(metadata.next_sequence_number())
         .with_timestamp_ms(lake.env.clock.now_ms().max(metadata.last_updated_ms() + 1))
         .with_manifest_list(manifest_list)
-        .with_summary(Summary {
-            operation: Operation::Overwrite,
-            additional_properties: summary,
-        })
+        .with_summary(Summary { operation: Operation::Overwrite, additional_properties: summary })
         .with_schema_id(metadata.current_schema_id())
         .build();
     let updates = vec![TableUpdate::AddSnapshot { snapshot }, set_main(snapshot_id)];
@@ -158,10 +155,7 @@ pub async fn add_snapshot(
 pub fn set_main(snapshot_id: i64) -> TableUpdate {
     TableUpdate::SetSnapshotRef {
         ref_name: MAIN_BRANCH.into(),
-        reference: SnapshotReference::new(
-            snapshot_id,
-            SnapshotRetention::branch(None, None, None),
-        ),
+        reference: SnapshotReference::new(snapshot_id, SnapshotRetention::branch(None, None, None)),
     }
 }
 

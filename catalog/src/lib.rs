@@ -7,6 +7,9 @@
 //! - [`schema`]: raw tables from contracts.
 //! - [`encode`], [`files`]: rows into data files, with what their manifests say of them.
 //! - [`commit`]: the one way by which a table moves; [`merge`] and [`expire`] are its plans.
+//! - [`scan`], [`session`]: snapshots as tables of DataFusion, and SQL over the lake.
+//! - [`look`]: what there is and how it came to be, without reading rows.
+//! - [`verify`]: whether every record is there exactly once.
 
 pub mod backend;
 pub mod commit;
@@ -16,12 +19,18 @@ pub mod env;
 pub mod error;
 pub mod expire;
 pub mod files;
+pub mod look;
 mod manifests;
 pub mod merge;
+pub mod scan;
 pub mod schema;
+pub mod session;
 pub mod storage;
 pub mod table;
+pub mod verify;
 
+#[cfg(test)]
+mod foreign;
 #[cfg(test)]
 mod testing;
 

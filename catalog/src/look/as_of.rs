@@ -143,16 +143,14 @@ mod tests {
     #[test]
     fn before_the_first_says_whether_there_was_more() {
         let first = s(5, Some(4), 500);
-        assert_eq!(
-            resolve_as_of(&[first], 499),
-            AsOf::BeforeFirst { first, expired: true }
-        );
+        assert_eq!(resolve_as_of(&[first], 499), AsOf::BeforeFirst { first, expired: true });
     }
 
     #[test]
     fn a_rolled_back_branch_answers_for_its_own_time() {
         // 1 → 2 → 3, rolled back to 1, then 4 on 1: at 350 the table showed 3.
-        let standing = [s(1, None, 100), s(2, Some(1), 200), s(3, Some(2), 300), s(4, Some(1), 400)];
+        let standing =
+            [s(1, None, 100), s(2, Some(1), 200), s(3, Some(2), 300), s(4, Some(1), 400)];
         assert_eq!(resolve_as_of(&standing, 350), found(standing[2], 50));
         assert_eq!(resolve_as_of(&standing, 400), found(standing[3], 0));
     }

@@ -114,7 +114,8 @@ pub async fn tables(lake: &Lake) -> Result<Vec<TableSummary>> {
             Truth::Unknowable(_) | Truth::Refused(_) => None,
         };
         let sum = |count: fn(&weir_contract::progress::Partition) -> i64| {
-            let partitions = progress.iter().flat_map(|p| p.sources.values()).flat_map(|s| s.values());
+            let partitions =
+                progress.iter().flat_map(|p| p.sources.values()).flat_map(|s| s.values());
             progress.is_some().then(|| partitions.map(count).sum())
         };
         lines.push(TableSummary {

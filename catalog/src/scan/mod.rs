@@ -73,7 +73,13 @@ impl IcebergProvider {
             _ => base.metadata().current_schema().clone(),
         };
         let schema = query_schema(&table_schema)?;
-        Ok(IcebergProvider { lake: lake.clone(), base: base.clone(), snapshot, table_schema, schema })
+        Ok(IcebergProvider {
+            lake: lake.clone(),
+            base: base.clone(),
+            snapshot,
+            table_schema,
+            schema,
+        })
     }
 
     /// The files that may hold rows for `conditions`.
@@ -91,17 +97,24 @@ impl IcebergProvider {
             .into_iter()
             .map(|column| column.name().to_string())
             .collect();
-        let keep = self.prune(predicate, &columns, data.iter().map(prune::manifest_rows), |i, c| {
-            let spec = self.base.metadata().partition_spec_by_id(data[i].partition_spec_id);
-            let field = self.table_schema.as_struct().fields().get(c);
-            match (spec, field) {
-                (Some(spec), Some(field)) => {
-                    let data_type = self.schema.field(c).data_type();
-                    prune::manifest_facts(&data[i], spec, &self.table_schema, field.id, data_type)
+        let keep =
+            self.prune(predicate, &columns, data.iter().map(prune::manifest_rows), |i, c| {
+                let spec = self.base.metadata().partition_spec_by_id(data[i].partition_spec_id);
+                let field = self.table_schema.as_struct().fields().get(c);
+                match (spec, field) {
+                    (Some(spec), Some(field)) => {
+                        let data_type = self.schema.field(c).data_type();
+                        prune::manifest_facts(
+                            &data[i],
+                            spec,
+                            &self.table_schema,
+                            field.id,
+                            data_type,
+                        )
+                    }
+                    _ => prune::Facts::default(),
                 }
-                _ => prune::Facts::default(),
-            }
-        })?;
+            })?;
         let data = data.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(m, _)| m).collect();
         let files = plan::data_files(&self.lake.io, data).await?;
         let rows = files.iter().map(|f| Some(f.entry.record_count()));
@@ -170,19 +183,21 @@ impl IcebergProvider {
         let rows: u64 = files.iter().map(|f| f.entry.record_count()).sum();
         let bytes: u64 = files.iter().map(|f| f.entry.file_size_in_bytes()).sum();
         let mut statistics = Statistics::new_unknown(&self.schema);
-        statistics.total_byte_size = Precision::Inexact(usize::try_from(bytes).unwrap_or(usize::MAX));
+        statistics.total_byte_size =
+            Precision::Inexact(usize::try_from(bytes).unwrap_or(usize::MAX));
         statistics.num_rows = match (usize::try_from(rows), filters.is_empty() && limit.is_none()) {
             (Ok(rows), true) => Precision::Exact(rows),
             (Ok(rows), false) => Precision::Inexact(rows),
             _ => Precision::Absent,
         };
         let groups = self.groups(files, state.config().target_partitions())?;
-        let config = FileScanConfigBuilder::new(ObjectStoreUrl::parse(STORE_URL)?, Arc::new(source))
-            .with_file_groups(groups)
-            .with_projection_indices(projection.cloned())?
-            .with_limit(limit)
-            .with_statistics(statistics)
-            .build();
+        let config =
+            FileScanConfigBuilder::new(ObjectStoreUrl::parse(STORE_URL)?, Arc::new(source))
+                .with_file_groups(groups)
+                .with_projection_indices(projection.cloned())?
+                .with_limit(limit)
+                .with_statistics(statistics)
+                .build();
         Ok(DataSourceExec::from_data_source(config))
     }
 
@@ -268,8 +283,7 @@ impl TableProvider for IcebergProvider {
         };
         let Some(snapshot) = &self.snapshot else { return Ok(Arc::new(EmptyExec::new(out))) };
         let predicate = self.pruning_predicate(state, filters)?;
-        let manifests =
-            plan::manifests(&self.lake, &self.base, snapshot).await.map_err(outward)?;
+        let manifests = plan::manifests(&self.lake, &self.base, snapshot).await.map_err(outward)?;
         let mut deletes =
             plan::deletes(&self.lake, &self.base, snapshot, &manifests).await.map_err(outward)?;
         let files = self.files(manifests, predicate.as_ref()).await.map_err(outward)?;

@@ -4,13 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
-use iceberg::{Runtime, TableIdent};
 use iceberg::io::FileIO;
 use iceberg::scan::{FileScanTask, FileScanTaskDeleteFile};
-use iceberg::spec::{
-    ManifestContentType, ManifestEntryRef, ManifestFile, SnapshotRef,
-};
+use iceberg::spec::{ManifestContentType, ManifestEntryRef, ManifestFile, SnapshotRef};
 use iceberg::table::Table;
+use iceberg::{Runtime, TableIdent};
 
 use crate::{Base, CatalogError, Lake, Result};
 
@@ -153,4 +151,3 @@ pub fn reader_task(
         .with_case_sensitive(true)
         .build())
 }
-

@@ -124,9 +124,7 @@ pub fn is_bare(condition: &Expr) -> bool {
             column(&between.expr) && literal(&between.low) && literal(&between.high)
         }
         Expr::InList(list) => column(&list.expr) && list.list.iter().all(literal),
-        Expr::Like(like) => {
-            !like.case_insensitive && column(&like.expr) && literal(&like.pattern)
-        }
+        Expr::Like(like) => !like.case_insensitive && column(&like.expr) && literal(&like.pattern),
         _ => false,
     }
 }
@@ -179,7 +177,10 @@ pub fn manifest_facts(
     let Some(summaries) = &manifest.partitions else { return facts };
     for (field, summary) in spec.fields().iter().zip(summaries) {
         if field.source_id == field_id {
-            merge(&mut facts, summary_facts(manifest, field.transform, summary, schema, field_id, data_type));
+            merge(
+                &mut facts,
+                summary_facts(manifest, field.transform, summary, schema, field_id, data_type),
+            );
         }
     }
     facts
@@ -252,8 +253,11 @@ fn source_range(
         Transform::Hour => HOUR_US,
         _ => return (None, None),
     };
-    let (PrimitiveLiteral::Int(lower), PrimitiveLiteral::Int(upper), DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, zone)) =
-        (lower, upper, data_type)
+    let (
+        PrimitiveLiteral::Int(lower),
+        PrimitiveLiteral::Int(upper),
+        DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, zone),
+    ) = (lower, upper, data_type)
     else {
         return (None, None);
     };

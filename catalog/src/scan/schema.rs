@@ -97,7 +97,6 @@ fn column_matches(column: &ParquetType, schema: &Schema, prefix: &str) -> bool {
     same && nested
 }
 
-
 #[cfg(test)]
 mod tests {
     use iceberg::spec::{NestedField, PrimitiveType, Type};

@@ -31,7 +31,8 @@ async fn plan(lake: &Lake, sql: &str) -> String {
 }
 
 async fn count(lake: &Lake, condition: &str) -> i64 {
-    number(lake, At::Current, &format!("select count(*) from vending_sales where {condition}")).await
+    number(lake, At::Current, &format!("select count(*) from vending_sales where {condition}"))
+        .await
 }
 
 #[tokio::test]
@@ -109,7 +110,8 @@ async fn rows_deleted_by_position_do_not_come_back() {
     let sum = "select sum(_offset) from vending_sales where _partition = 1";
     assert_eq!(number(&lake, At::Current, sum).await, 6);
     let session = Session::open(&lake, At::Current).await.unwrap();
-    let rows = session.sql("select * from vending_sales order by _partition, _offset").await.unwrap();
+    let rows =
+        session.sql("select * from vending_sales order by _partition, _offset").await.unwrap();
     assert_eq!(rows.batches.iter().map(|b| b.num_rows()).sum::<usize>(), 8);
 }
 
@@ -124,10 +126,8 @@ async fn evolve(lake: &Lake, change: impl Fn(&mut Vec<Arc<NestedField>>)) -> Bas
         .with_fields(fields)
         .build()
         .unwrap();
-    let updates = vec![
-        TableUpdate::AddSchema { schema },
-        TableUpdate::SetCurrentSchema { schema_id: -1 },
-    ];
+    let updates =
+        vec![TableUpdate::AddSchema { schema }, TableUpdate::SetCurrentSchema { schema_id: -1 }];
     update(lake, &base, updates).await
 }
 

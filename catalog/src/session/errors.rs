@@ -48,12 +48,10 @@ fn innermost(error: &DataFusionError) -> &DataFusionError {
         }
         DataFusionError::Shared(inner) => innermost(inner),
         DataFusionError::Collection(all) => all.first().map_or(error, innermost),
-        DataFusionError::External(external) => {
-            match external.downcast_ref::<DataFusionError>() {
-                Some(inner) => innermost(inner),
-                None => error,
-            }
-        }
+        DataFusionError::External(external) => match external.downcast_ref::<DataFusionError>() {
+            Some(inner) => innermost(inner),
+            None => error,
+        },
         DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
             arrow::error::ArrowError::ExternalError(external) => {
                 match external.downcast_ref::<DataFusionError>() {

@@ -1,7 +1,7 @@
 //! SQL over the lake: every table under `<namespace>.<name>`, now or as it was; reading only.
 
-mod names;
 mod errors;
+mod names;
 #[cfg(test)]
 mod tests;
 
@@ -12,10 +12,10 @@ use arrow::datatypes::SchemaRef;
 use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion::execution::object_store::ObjectStoreUrl;
 use futures::TryStreamExt;
 use serde::{Serialize, Serializer};
 use weir_contract::names::{NAMESPACE_RAW, TableName};
@@ -191,8 +191,7 @@ impl Session {
                 "the snapshot is one of {pinned}, which the query does not read"
             )));
         }
-        let frame =
-            self.context.execute_logical_plan(plan).await.map_err(|e| self.error(e))?;
+        let frame = self.context.execute_logical_plan(plan).await.map_err(|e| self.error(e))?;
         let batches = frame.execute_stream().await.map_err(|e| self.error(e))?;
         Ok(Running { schema: batches.schema(), batches, tables })
     }

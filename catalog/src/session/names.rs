@@ -173,9 +173,8 @@ pub async fn table_of_snapshot(lake: &Lake, tables: &[TableName], id: i64) -> Re
             owners.push(name.clone());
         }
     }
-    let list = |names: &[TableName]| {
-        names.iter().map(|n| n.to_string()).collect::<Vec<_>>().join(", ")
-    };
+    let list =
+        |names: &[TableName]| names.iter().map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
     match owners.as_slice() {
         [owner] => Ok(owner.clone()),
         [] => Err(CatalogError::bad_config(format!(

@@ -223,11 +223,7 @@ fn list(ids: &[i64]) -> String {
 }
 
 /// The snapshot, if it is a foreign one of the current chain.
-fn check<'a>(
-    base: &Base,
-    chain: &[&'a Arc<Snapshot>],
-    snapshot: i64,
-) -> Result<&'a Arc<Snapshot>> {
+fn check<'a>(base: &Base, chain: &[&'a Arc<Snapshot>], snapshot: i64) -> Result<&'a Arc<Snapshot>> {
     let name = &base.name;
     let Some(found) = chain.iter().find(|s| s.snapshot_id() == snapshot) else {
         let message = match base.metadata().snapshot_by_id(snapshot) {

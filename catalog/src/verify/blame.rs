@@ -26,7 +26,8 @@ pub async fn deletions(
     let mut known = present.clone();
     let mut found = Vec::new();
     for snapshot in chain(base.metadata()).into_iter().filter(|s| !is_ours(s)) {
-        let parent = snapshot.parent_snapshot_id().and_then(|id| base.metadata().snapshot_by_id(id));
+        let parent =
+            snapshot.parent_snapshot_id().and_then(|id| base.metadata().snapshot_by_id(id));
         let Some(parent) = parent else { continue };
         let gone = difference(lake, base, parent, snapshot).await?;
         let gone = minus(gone.seen, &known);
@@ -68,11 +69,7 @@ async fn difference(
 /// A live file and the deletes that apply to it.
 type WithDeletes = (LiveFile, Vec<FileScanTaskDeleteFile>);
 
-async fn live(
-    lake: &Lake,
-    base: &Base,
-    of: &SnapshotRef,
-) -> Result<HashMap<String, WithDeletes>> {
+async fn live(lake: &Lake, base: &Base, of: &SnapshotRef) -> Result<HashMap<String, WithDeletes>> {
     let manifests = plan::manifests(lake, base, of).await?;
     let mut deletes = plan::deletes(lake, base, of, &manifests).await?;
     let files = plan::data_files(&lake.io, manifests).await?;

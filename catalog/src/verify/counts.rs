@@ -179,11 +179,7 @@ pub fn explain(table: &TableName, lacks: &Lacks, deletions: &[Deletion]) -> Vec<
         }
         let by = "no standing snapshot shows who deleted them";
         let finding = match candidates.len() <= left {
-            true => Finding::new(
-                Kind::OffsetMissing,
-                table,
-                format!("{left} rows are gone; {by}"),
-            ),
+            true => Finding::new(Kind::OffsetMissing, table, format!("{left} rows are gone; {by}")),
             false => Finding::new(
                 Kind::OffsetMissingAmong,
                 table,

@@ -167,7 +167,8 @@ async fn data_files(
         found.bytes += said;
         match size? {
             None => {
-                let message = format!("a data file of {} rows is not there", file.entry.record_count());
+                let message =
+                    format!("a data file of {} rows is not there", file.entry.record_count());
                 let finding = Finding::new(Kind::FileMissing, &base.name, message);
                 found.findings.push(finding.file(file.path()));
                 continue;

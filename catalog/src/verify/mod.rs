@@ -248,7 +248,10 @@ async fn rows_now(lake: &Lake, base: &Base) -> Result<Positions> {
     let damage = scan.structure.findings.iter().chain(&scan.findings).find(|f| {
         matches!(
             f.kind,
-            Kind::ManifestListMissing | Kind::ManifestMissing | Kind::FileMissing | Kind::FileUnreadable
+            Kind::ManifestListMissing
+                | Kind::ManifestMissing
+                | Kind::FileMissing
+                | Kind::FileUnreadable
         )
     });
     match damage {

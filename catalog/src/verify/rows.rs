@@ -9,9 +9,9 @@ use arrow::datatypes::{DataType, Int64Type};
 use futures::{StreamExt, TryStreamExt};
 use iceberg::scan::FileScanTaskDeleteFile;
 use iceberg::spec::{Schema, SchemaRef};
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::{ParquetObjectReader, ParquetRecordBatchStreamBuilder};
-use parquet::arrow::ProjectionMask;
 use parquet::schema::types::SchemaDescriptor;
 use weir_contract::names::column;
 
@@ -130,9 +130,8 @@ pub async fn read(
     let reader = ParquetObjectReader::new(lake.store.clone(), object_path(file.path())?);
     // The types are Parquet's own, whatever the writer's Arrow called them.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let builder = ParquetRecordBatchStreamBuilder::new_with_options(reader, options)
-        .await
-        .map_err(failed)?;
+    let builder =
+        ParquetRecordBatchStreamBuilder::new_with_options(reader, options).await.map_err(failed)?;
     let footer_rows =
         u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or_default();
     if !deletes.is_empty() {
@@ -155,14 +154,10 @@ pub async fn read(
     let builder = builder.with_projection(mask).with_batch_size(BATCH_ROWS);
     let mut batches = builder.build().map_err(failed)?;
     while let Some(batch) = batches.try_next().await.map_err(failed)? {
-        let take = |c: &Column| batch.column_by_name(&c.root).cloned().ok_or_else(|| lacks(file, c));
+        let take =
+            |c: &Column| batch.column_by_name(&c.root).cloned().ok_or_else(|| lacks(file, c));
         let errors = error.map(take).transpose()?;
-        add_batch(
-            &mut positions,
-            file,
-            [take(source)?, take(partition)?, take(offset)?],
-            errors,
-        )?;
+        add_batch(&mut positions, file, [take(source)?, take(partition)?, take(offset)?], errors)?;
     }
     Ok(FileRows { footer_rows, positions })
 }
@@ -273,14 +268,19 @@ mod tests {
     #[test]
     fn runs_end_where_source_partition_or_order_change() {
         let source: ArrayRef = Arc::new(StringArray::from(vec![
-            Some("a"), Some("a"), Some("a"), Some("b"), None, Some("a"), Some("a"), Some("a"),
+            Some("a"),
+            Some("a"),
+            Some("a"),
+            Some("b"),
+            None,
+            Some("a"),
+            Some("a"),
+            Some("a"),
         ]));
-        let partition: ArrayRef =
-            Arc::new(Int64Array::from(vec![0, 0, 1, 1, 1, 0, 0, 0]));
+        let partition: ArrayRef = Arc::new(Int64Array::from(vec![0, 0, 1, 1, 1, 0, 0, 0]));
         let offset: ArrayRef = Arc::new(Int64Array::from(vec![5, 6, 7, 8, 9, 6, 4, -1]));
-        let error: ArrayRef = Arc::new(StringArray::from(vec![
-            None, Some("x"), None, None, None, None, None, None,
-        ]));
+        let error: ArrayRef =
+            Arc::new(StringArray::from(vec![None, Some("x"), None, None, None, None, None, None]));
         let mut positions = Positions::default();
         positions.add(&source, &partition, &offset, &Errors(Some(error)));
         let a0 = &positions.seen[&("a".to_string(), 0)];

@@ -110,7 +110,8 @@ async fn rows_that_came_back_are_not_missing() {
     let base = foreign(&lake, vec![], &[victim]).await;
     let snapshot = base.metadata().current_snapshot_id().unwrap();
     assert_eq!(found(&lake).await, [(Kind::OffsetMissing, Some(1), "0-4".into())]);
-    let back = file(&lake, &current(&lake).await, &rows(&short(), 1, &[0, 1, 2, 3, 4], false)).await;
+    let back =
+        file(&lake, &current(&lake).await, &rows(&short(), 1, &[0, 1, 2, 3, 4], false)).await;
     foreign(&lake, vec![back], &[]).await;
     assert_eq!(found(&lake).await, []);
     let error = acknowledge(&lake, &name(), snapshot, "why not").await.unwrap_err();
@@ -224,7 +225,8 @@ async fn counters_that_lie() {
     partition.rows -= 1;
     partition.rejected += 1;
     let base = set_progress(&lake, &base, progress.to_json()).await;
-    let expected = [(Kind::ProgressDiffers, Some(0), "".into()), (Kind::Counts, Some(0), "".into())];
+    let expected =
+        [(Kind::ProgressDiffers, Some(0), "".into()), (Kind::Counts, Some(0), "".into())];
     assert_eq!(found(&lake).await, expected);
 
     let partition = progress.sources.get_mut(&source()).unwrap().get_mut(&0).unwrap();
