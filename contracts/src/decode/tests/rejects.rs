@@ -1,7 +1,7 @@
 //! Rejects of whole records, by table: each class that concerns the text.
 
 use super::support::*;
-use crate::class::RejectClass::{self, *};
+use crate::class::RejectClass::*;
 use crate::decode::Outcome;
 
 #[test]
