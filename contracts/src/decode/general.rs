@@ -45,17 +45,17 @@ pub(super) struct Reader<'a> {
     pub text: &'a [u8],
     pub findings: Findings,
     /// Scratch: names without their escapes.
-    pub names: &'a mut Names,
+    pub names: &'a mut NameScratch,
 }
 
 /// Scratch for comparing names.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(super) struct NameScratch {
     bytes: Vec<u8>,
     spans: Vec<Span>,
 }
 
-/// An unknown member's scope, its name's start and end in [`Names`], its place among the others.
+/// An unknown member's scope, its name's start and end in [`NameScratch`], its place among the others.
 type Span = (usize, usize, usize, usize);
 
 impl Reader<'_> {
@@ -200,7 +200,7 @@ impl Reader<'_> {
         if self.sink.row.unknowns.len() < 2 {
             return;
         }
-        let Names { bytes, spans } = &mut *self.names;
+        let NameScratch { bytes, spans } = &mut *self.names;
         bytes.clear();
         spans.clear();
         for (i, unknown) in self.sink.row.unknowns.iter().enumerate() {

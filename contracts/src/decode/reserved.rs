@@ -161,7 +161,8 @@ fn headers_json(headers: &[(&str, Option<&[u8]>)], out: &mut Vec<u8>) {
     out.push(b'[');
     for (i, (name, value)) in headers.iter().enumerate() {
         out.extend_from_slice(if i == 0 { b"[" } else { b",[" });
-        out.extend_from_slice(serde_json::Value::from(*name).to_string().as_bytes());
+        // Writing to memory cannot fail.
+        let _ = serde_json::to_writer(&mut *out, name);
         out.push(b',');
         match value {
             Some(value) => {

@@ -18,7 +18,7 @@ use super::scan::{self, Quoted};
 use super::sink::{Sink, Unknown};
 
 /// How many gaps a member remembers.
-const GAPS_MAX: usize = 8;
+const GAPS_MAX: usize = 24;
 /// The longest gap that is remembered, bytes.
 const GAP_BYTES_MAX: usize = 256;
 /// How many unknown members are remembered.

@@ -6,3 +6,4 @@ mod properties;
 mod rejects;
 mod rows;
 mod support;
+mod values;

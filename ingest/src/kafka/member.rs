@@ -17,6 +17,8 @@ use crate::source::{Event, Identity, SourceError, Watermarks};
 
 /// How long the record queue is watched before the control queue gets its turn.
 const TURN: Duration = Duration::from_millis(20);
+/// How long before a question that came too early is asked again.
+const AGAIN: Duration = Duration::from_millis(100);
 /// How long a partition that librdkafka is still starting is waited for.
 const STARTING: Duration = Duration::from_secs(5);
 const REJOIN_LEAST: Duration = Duration::from_secs(1);
@@ -83,8 +85,21 @@ impl KafkaSource {
         &mut self,
         partitions: &[i32],
     ) -> Result<Vec<Watermarks>, SourceError> {
-        let watermarks = self.consumer()?.watermarks(partitions, ANSWER);
-        watermarks.map_err(|failure| explain(&self.settings, "ask for offsets", &failure))
+        let deadline = Instant::now() + ANSWER;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.consumer()?.watermarks(partitions, left) {
+                Ok(watermarks) => return Ok(watermarks),
+                // A leader is being elected, or our knowledge of it is old.
+                Err(Failure {
+                    code: Code::NotLeaderForPartition | Code::LeaderNotAvailable,
+                    ..
+                }) if left > AGAIN => {
+                    std::thread::sleep(AGAIN);
+                }
+                Err(failure) => return Err(explain(&self.settings, "ask for offsets", &failure)),
+            }
+        }
     }
 
     pub(super) fn wait_for_event(

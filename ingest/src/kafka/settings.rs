@@ -142,12 +142,13 @@ struct Memory {
 
 impl Memory {
     fn divide(total: usize) -> Memory {
-        let total = total.max(4 * MIB);
+        let total = total.max(8 * MIB);
         Memory {
             batch_bytes: total / 4,
             queue_bytes: total / 4,
             queue_records: (total / 4 / RECORD_OVERHEAD).clamp(1_000, 1_000_000),
-            fetch_bytes: (total / 16).clamp(256 * KIB, 8 * MIB),
+            // librdkafka wants it to be at least message.max.bytes.
+            fetch_bytes: (total / 16).clamp(MIB, 8 * MIB),
             partition_bytes: (total / 16).clamp(64 * KIB, MIB),
         }
     }
@@ -207,7 +208,7 @@ mod tests {
 
     #[test]
     fn the_parts_of_the_memory_fit_into_it() {
-        for total in [4 * MIB, 16 * MIB, 64 * MIB, 512 * MIB] {
+        for total in [8 * MIB, 16 * MIB, 64 * MIB, 512 * MIB] {
             let memory = Memory::divide(total);
             // The bookkeeping of the queue, its bytes, a batch, and a fetch unpacked threefold.
             let sum = memory.queue_records * RECORD_OVERHEAD

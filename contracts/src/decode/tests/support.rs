@@ -7,6 +7,7 @@ use arrow_array::types::*;
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
 
+use crate::class::RejectClass;
 use crate::contract::*;
 use crate::decode::{Chunk, Decoder, Outcome, Record};
 
@@ -164,4 +165,31 @@ pub fn cell(array: &dyn Array, row: usize) -> Option<String> {
 /// The contract columns of a row.
 pub fn cells(batch: &RecordBatch, columns: usize, row: usize) -> Vec<Option<String>> {
     (0..columns).map(|c| cell(batch.column(c), row)).collect()
+}
+
+/// Value, class, field, and a part of the message.
+pub type Case<'a> = (&'a str, RejectClass, Option<&'a str>, &'a str);
+
+/// Each value alone makes one row, rejected for this reason.
+pub fn check(contract: &Contract, cases: &[Case<'_>]) {
+    for (text, class, path, part) in cases {
+        let row = decode(contract, &record(Some(text.as_bytes())));
+        assert_eq!(row.outcome, Outcome::Rejected(*class), "{text}");
+        assert_eq!((row.chunk.rejected, row.chunk.days[0]), (1, None), "{text}");
+        assert_eq!(row.error("class").as_deref(), Some(class.name()), "{text}");
+        assert_eq!(row.error("field").as_deref(), *path, "{text}");
+        let message = row.error("message").unwrap();
+        assert!(message.contains(part), "{text}: {message}");
+        for field in &contract.fields {
+            assert_eq!(row.cell(&field.name), None, "{text}: {}", field.name);
+        }
+        assert_eq!(row.cell("_value"), Some(format!("{:?}", text.as_bytes())));
+        assert_eq!(row.cell("_headers"), Some(format!("{:?}", b"[]")));
+        assert_eq!(row.error("contract_version").as_deref(), Some("1.2.3"));
+    }
+}
+
+/// [`event`] with more members in `data`.
+pub fn data(more: &str) -> String {
+    event(&format!(",{more}"))
 }

@@ -1,1 +1,0 @@
-//! The Kafka source against a real broker.
