@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use weir_catalog::commit::{Change, Committed, Decision, commit};
+use weir_catalog::scan::plan;
 use weir_catalog::{Base, Lake, LakeOptions};
 use weir_contract::contract;
 use weir_contract::decode::{Decoder, Record};
 use weir_contract::names::{SourceId, TableName};
-use weir_contract::progress::{Step, Steps, Verdict};
+use weir_contract::progress::{Progress, Step, Steps, Verdict};
 use weir_tests::sample;
 
 /// Events in a commit.
@@ -87,13 +88,12 @@ async fn one(cap: usize, commits: usize) -> Result<()> {
 }
 
 async fn commit_once(lake: &Lake, base: Base, change: &Change, steps: &Steps) -> Result<Base> {
-    let outcome = commit(lake, base, change, &mut |_, progress| {
-        match progress.advance(&change.commit_id, steps) {
-            Verdict::Apply(next) => Decision::Advance(next),
-            other => Decision::Decline(format!("{other:?}")),
-        }
-    });
-    match outcome.await? {
+    let mut decide = |_: &Base, progress: &Progress| match progress.advance(&change.commit_id, steps)
+    {
+        Verdict::Apply(next) => Decision::Advance(next),
+        other => Decision::Decline(format!("{other:?}")),
+    };
+    match commit(lake, base, change, &mut decide).await? {
         Committed::Done(receipt) => Ok(receipt.base),
         Committed::Declined(why) => bail!("a commit was declined: {why}"),
     }
@@ -110,7 +110,10 @@ async fn report(
     let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
     let path = base.loaded.location.trim_start_matches("file://");
     let size = std::fs::metadata(path).with_context(|| format!("cannot look at {path}"))?.len();
-    let manifests = weir_catalog::manifests::count(lake, base).await?;
+    let manifests = match plan::snapshot(base, None)? {
+        Some(snapshot) => plan::manifests(lake, base, &snapshot).await?.len(),
+        None => 0,
+    };
     println!(
         "| {cap} | {commits} | {:.1} | {:.1} | {} | {manifests} |",
         at(0.5),

@@ -1,5 +1,6 @@
 //! The parts of ingest, each alone: draining Kafka, decoding, writing Parquet.
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,9 +63,14 @@ pub fn run(args: &Args) -> Result<()> {
 fn drain(args: &Args) -> Result<Usage> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut settings = KafkaSettings::new(&args.bootstrap, &args.topic, "weir-bench-drain");
-        settings.memory = 40 << 20;
-        let mut source = KafkaSource::open(settings)?;
+        let mut source = KafkaSource::open(KafkaSettings {
+            bootstrap: args.bootstrap.clone(),
+            topic: args.topic.clone(),
+            group: format!("weir-bench-drain-{}", std::process::id()),
+            instance: None,
+            memory: 40 << 20,
+            properties: BTreeMap::new(),
+        })?;
         source.identity().await?;
         let meter = Meter::start()?;
         let mut records = 0;
