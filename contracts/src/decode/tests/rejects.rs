@@ -1,9 +1,9 @@
 //! Rejects of whole records, by table: each class that concerns the text.
 
-use super::support::*;
-use crate::class::RejectClass::*;
 use arrow_array::Array;
 
+use super::support::*;
+use crate::class::RejectClass::*;
 use crate::decode::Outcome;
 
 #[test]
