@@ -316,3 +316,31 @@ fn literal_scalar(literal: &PrimitiveLiteral, data_type: &DataType) -> Option<Sc
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use datafusion::logical_expr::{cast, col, lit};
+
+    use super::*;
+
+    #[test]
+    fn only_bare_columns_decide_about_files() {
+        let bare = [
+            col("a").gt(lit(1)),
+            lit(1).lt_eq(col("a")).and(col("b").is_null().or(!col("c"))),
+            col("a").between(lit(1), lit(2)),
+            col("a").in_list(vec![lit(1), lit(2)], true),
+            col("s").like(lit("x%")),
+        ];
+        bare.iter().for_each(|e| assert!(is_bare(e), "{e}"));
+        let computed = [
+            cast(col("a"), DataType::Boolean).eq(lit(false)),
+            (col("a") + lit(1)).gt(lit(1)),
+            col("a").gt(col("b")),
+            col("a").gt(lit(1)).or(cast(col("a"), DataType::Int32).eq(lit(0))),
+            col("s").ilike(lit("x%")),
+            cast(col("a"), DataType::Utf8).is_null(),
+        ];
+        computed.iter().for_each(|e| assert!(!is_bare(e), "{e}"));
+    }
+}

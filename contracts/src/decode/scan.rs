@@ -262,6 +262,19 @@ mod tests {
     }
 
     #[test]
+    fn strings_end_at_any_distance_from_the_end_of_the_text() {
+        for (before, behind) in (0..20).flat_map(|before| (0..20).map(move |b| (before, b))) {
+            for byte in 0..0x80u8 {
+                let text = [&vec![b'"'; 1], &vec![b'a'; before], &vec![byte], &vec![b'b'; behind]];
+                let text = text.map(|part| part.as_slice()).concat();
+                let end =
+                    if matches!(byte, 0..0x20 | b'"' | b'\\') { before + 1 } else { text.len() };
+                assert_eq!(plain_end(&text, 1), end, "{text:?}");
+            }
+        }
+    }
+
+    #[test]
     fn values_end_where_they_end() {
         for text in ["1", "\"a\"", "[1, 2,[ ]]", "{\"a\" : {\"b\":[{}]}}", "true", "-0.5e+3", "{ }"]
         {
@@ -286,6 +299,9 @@ mod tests {
             ("\"\\ud800\"", 1),
             ("\"\\ud800\\u0041\"", 1),
             ("\"\\udc00\"", 1),
+            ("\"\\udfff\"", 1),
+            ("\"\\udbff\\udbff\"", 1),
+            ("\"\\ud800\\n\"", 1),
             ("[", 1),
         ];
         for (text, fault) in cases {
@@ -305,11 +321,11 @@ mod tests {
 
     #[test]
     fn escapes_are_resolved() {
-        let text = r#""\"\\\/\b\f\n\r\té\ud83d\ude00\u0000x""#;
+        let text = r#""\"\\\/\b\f\n\r\té\ud83d\ude00\u0000\udbff\uDFFF\ud7ff\ue000x""#;
         let quoted = string(text.as_bytes(), 0).unwrap();
         assert!(quoted.escaped && quoted.end == text.len() - 1);
         let mut out = Vec::new();
         unescape(&text.as_bytes()[quoted.start..quoted.end], &mut out);
-        assert_eq!(out, "\"\\/\u{8}\u{c}\n\r\té😀\0x".as_bytes());
+        assert_eq!(out, "\"\\/\u{8}\u{c}\n\r\té😀\0\u{10FFFF}\u{D7FF}\u{E000}x".as_bytes());
     }
 }

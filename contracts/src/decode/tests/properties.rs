@@ -106,7 +106,7 @@ fn run(contract: &Contract, dice: &mut Dice<'_>, damage: usize) -> (usize, usize
 }
 
 fn choices() -> impl Strategy<Value = Vec<u16>> {
-    prop::collection::vec(any::<u16>(), 0..1500)
+    prop::collection::vec(any::<u16>(), 0..3000)
 }
 
 proptest! {

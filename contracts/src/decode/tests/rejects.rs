@@ -1,5 +1,7 @@
 //! Rejects of whole records, by table: each class that concerns the text.
 
+use arrow_array::Array;
+
 use super::support::*;
 use crate::class::RejectClass::*;
 use crate::decode::Outcome;
@@ -173,6 +175,16 @@ fn too_large() {
 }
 
 #[test]
+fn too_large_an_extra_the_quick_way() {
+    let mut contract = sample();
+    contract.limits.extra_bytes_max = r#"{"data":{"x":"ab"}}"#.len();
+    let (fits, large) = (data("\"x\":\"ab\""), data("\"x\":\"abc\""));
+    let row = decode_after(&contract, &[fits], &large);
+    assert_eq!(row, decode(&contract, &record(Some(large.as_bytes()))).chunk.batch);
+    assert!(row.column_by_name("_error").unwrap().is_valid(0));
+}
+
+#[test]
 fn too_deep() {
     let mut contract = sample();
     contract.limits.depth_max = 3;
@@ -198,6 +210,19 @@ fn too_deep() {
     for (max, at) in [(0, "byte 0"), (1, "byte 80")] {
         contract.limits.depth_max = max;
         check(&contract, &[(&event(""), TooDeep, None, at)]);
+    }
+    // The quick way counts alike.
+    contract.limits.depth_max = 3;
+    for (fits, deep) in [("[]", "[[]]"), ("{}", "[{}]")] {
+        let member = |value: &str| data(&format!("\"new\":{value}"));
+        let row = decode_after(&contract, &[member(fits)], &member(deep));
+        assert_eq!(row, decode(&contract, &record(Some(member(deep).as_bytes()))).chunk.batch);
+        assert!(
+            decode_after(&contract, &[member(fits)], &member(fits))
+                .column_by_name("_error")
+                .unwrap()
+                .is_null(0)
+        );
     }
     // No depth of nesting costs the stack.
     contract.limits.depth_max = usize::MAX;

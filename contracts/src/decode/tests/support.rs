@@ -136,6 +136,16 @@ pub fn decode(contract: &Contract, record: &Record<'_>) -> Row {
     Row { outcome, chunk }
 }
 
+/// The row of a value that comes after others, which the decoder has learned from.
+pub fn decode_after(contract: &Contract, earlier: &[String], text: &str) -> RecordBatch {
+    let mut decoder = Decoder::new(Arc::new(contract.clone()), "0123456789ab");
+    for earlier in earlier {
+        decoder.push(&record(Some(earlier.as_bytes())));
+    }
+    decoder.push(&record(Some(text.as_bytes())));
+    decoder.finish(NOW_US + 5).batch.slice(earlier.len(), 1)
+}
+
 /// Decodes one value under the sample contract.
 pub fn decode_text(text: &str) -> Row {
     decode(&sample(), &record(Some(text.as_bytes())))
@@ -175,6 +185,7 @@ pub fn check(contract: &Contract, cases: &[Case<'_>]) {
     for (text, class, path, part) in cases {
         let row = decode(contract, &record(Some(text.as_bytes())));
         assert_eq!(row.outcome, Outcome::Rejected(*class), "{text}");
+        assert_eq!(decode_after(contract, &[event("")], text), row.chunk.batch, "{text}");
         assert_eq!((row.chunk.rejected, row.chunk.days[0]), (1, None), "{text}");
         assert_eq!(row.error("class").as_deref(), Some(class.name()), "{text}");
         assert_eq!(row.error("field").as_deref(), *path, "{text}");
