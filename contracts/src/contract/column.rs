@@ -1,0 +1,141 @@
+//! One entry of `properties` → one column.
+
+use super::allowed;
+use super::diagnostic::{Position, Sink, quoted};
+use super::keys;
+use super::model::{Allowed, FieldType, Path};
+use super::reader::{self, Object};
+use super::types;
+use super::value;
+use super::yaml::Node;
+
+/// A column as far as it could be read; the contract as a whole decides the rest.
+pub(super) struct Column<'n> {
+    pub at: Position,
+    /// The name, also where it is badly spelt, so that other checks can find the column.
+    pub name: Option<(&'n str, Position)>,
+    pub path: Option<(Path, Position)>,
+    pub kind: Option<FieldType>,
+    /// Where the logical type stands.
+    pub kind_at: Position,
+    /// `None` where it could not be read.
+    pub required: Option<bool>,
+    /// The event types of `weir.requiredFor`.
+    pub required_for: Vec<(&'n str, Position)>,
+    pub allowed: Allowed,
+    pub description: &'n str,
+}
+
+/// Reads the entry at `index` of the list.
+pub(super) fn read<'n>(node: &'n Node, index: usize, sink: &mut Sink<'_>) -> Option<Column<'n>> {
+    let unnamed = format!("column {}", index + 1);
+    let mut object = Object::new(unnamed, node, sink)?;
+    let hint = "it is the column's name in lower snake case";
+    let name = object.require_string("name", hint, sink);
+    if let Some((name, at)) = name {
+        object.what = format!("column {}", quoted(name).replace('"', "`"));
+        check_name(name, at, sink);
+    }
+    object.check_keys(&keys::COLUMN, sink);
+    let (kind, kind_at) = types::read(&object, sink);
+    let required = match object.get("required") {
+        Some(_) => object.boolean("required", sink),
+        None => Some(false),
+    };
+    let mut column = Column {
+        at: object.at,
+        name,
+        path: name.and_then(|(name, at)| Some((path(&format!("data.{name}")).ok()?, at))),
+        kind,
+        kind_at,
+        required,
+        required_for: Vec::new(),
+        allowed: Allowed::default(),
+        description: object.string("description", sink).map_or("", |(text, _)| text),
+    };
+    check_promises(&object, name, sink);
+    for (property, node) in object.custom_properties(keys::WEIR_COLUMN, sink) {
+        let what = format!("`{property}` of {}", object.what);
+        if property == "weir.path" {
+            column.path = reader::text(node, &what, sink, path).map(|path| (path, node.at));
+        } else {
+            column.required_for = event_types(node, &what, sink);
+            if let (Some(true), Some((_, at))) = (required, column.required_for.first()) {
+                let message = format!("{what}: the column is required in every event already");
+                sink.push(*at, message);
+            }
+        }
+    }
+    if let Some(kind) = kind {
+        column.allowed = allowed::read(&object, kind, sink);
+    }
+    Some(column)
+}
+
+fn check_name(name: &str, at: Position, sink: &mut Sink<'_>) {
+    if name.starts_with('_') {
+        let advice = "names with a leading underscore are reserved for Weir's own columns";
+        sink.push(at, format!("column name {}: {advice}", quoted(name)));
+    } else if !value::is_name(name) {
+        let advice = format!(
+            "a name begins with a lower case letter and has only lower case letters, digits and \
+             underscores, at most {} of them",
+            value::NAME_MAX
+        );
+        sink.push(at, format!("column name {}: {advice}", quoted(name)));
+    }
+}
+
+/// Keys that Weir can honour in one way only.
+fn check_promises(object: &Object<'_>, name: Option<(&str, Position)>, sink: &mut Sink<'_>) {
+    if object.boolean("unique", sink) == Some(true)
+        && let Some(node) = object.get("unique")
+    {
+        let advice = "every record is kept, so uniqueness is not enforced; remove it";
+        sink.push(node.at, format!("`unique` of {}: {advice}", object.what));
+    }
+    if let Some((physical, at)) = object.string("physicalName", sink)
+        && let Some((name, _)) = name
+        && physical != name
+    {
+        let advice = "a column is named as its `name` says; remove it";
+        sink.push(at, format!("`physicalName` of {}: {advice}", object.what));
+    }
+}
+
+/// `member` or `object.member`.
+fn path(text: &str) -> Result<Path, String> {
+    let valid = |s: &str| {
+        !s.is_empty() && s.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\'))
+    };
+    let segments: Vec<&str> = text.split('.').collect();
+    if !segments.iter().all(|s| valid(s)) {
+        let advice = "members are printable ASCII without blanks, quotes and backslashes";
+        return Err(format!("a path is `member` or `object.member`; {advice}"));
+    }
+    match segments.as_slice() {
+        [member] => Ok(Path { object: None, member: (*member).into() }),
+        [object, member] => Ok(Path { object: Some((*object).into()), member: (*member).into() }),
+        _ => Err("a path has at most two segments, `object.member`".into()),
+    }
+}
+
+fn event_types<'n>(node: &'n Node, what: &str, sink: &mut Sink<'_>) -> Vec<(&'n str, Position)> {
+    let mut types: Vec<(&str, Position)> = Vec::new();
+    let Some(items) = reader::list(node, what, sink) else { return types };
+    if items.is_empty() {
+        sink.push(node.at, format!("{what} is empty; list event types or remove it"));
+    }
+    for item in items {
+        let Some((name, at)) = reader::string(item, &format!("an event type in {what}"), sink)
+        else {
+            continue;
+        };
+        if types.iter().any(|(other, _)| *other == name) {
+            sink.push(at, format!("{what} names {} twice", quoted(name)));
+        } else {
+            types.push((name, at));
+        }
+    }
+    types
+}

@@ -1,0 +1,162 @@
+//! A whole contract file → [`Contract`].
+
+use crate::names::TableName;
+
+use super::column::{self, Column};
+use super::diagnostic::{Diagnostic, Position, Sink, quoted};
+use super::keys;
+use super::limits;
+use super::model::Contract;
+use super::reader::{self, Object};
+use super::resolve::resolve;
+use super::value;
+use super::yaml::{self, Node};
+
+/// The one version of the standard that is read.
+const API_VERSION: &str = "v3.2.0";
+
+/// Reads a contract: Open Data Contract Standard 3.2.0, the subset of `docs/contracts.md`.
+///
+/// `file` only names the file in diagnostics.
+///
+/// # Errors
+/// Every mistake of the file in the order of its lines. Where the text is not YAML, that place and
+/// what the loader found before it.
+pub fn parse(file: &str, text: &str) -> Result<Contract, Vec<Diagnostic>> {
+    let mut sink = Sink::new(file);
+    let contract = yaml::load(text, &mut sink).and_then(|root| read(&root, &mut sink));
+    match contract {
+        Some(contract) if sink.is_empty() => Ok(contract),
+        _ => {
+            if sink.is_empty() {
+                sink.push(Position::START, "the contract cannot be read, and Weir cannot say why");
+            }
+            Err(sink.into_sorted())
+        }
+    }
+}
+
+fn read(root: &Node, sink: &mut Sink<'_>) -> Option<Contract> {
+    let object = Object::new("the contract", root, sink)?;
+    object.check_keys(&keys::CONTRACT, sink);
+    check_standard(&object, sink);
+    for key in ["name", "status"] {
+        object.string(key, sink);
+    }
+    let id = read_id(&object, sink);
+    let hint = "it is MAJOR.MINOR.PATCH, for example 1.0.0";
+    let version = object.require("version", hint, sink).and_then(|node| {
+        reader::text(node, "`version` of the contract", sink, |text| {
+            let valid = value::is_version(text);
+            if valid { Ok(text.to_owned()) } else { Err("MAJOR.MINOR.PATCH is needed".into()) }
+        })
+    });
+    let description = read_description(&object, sink);
+    let (limits, keep_value) = limits::read(&object, sink);
+    let schema = read_schema(&object, id, sink);
+    let (fields, event_types) = resolve(&schema?, &limits, sink);
+    Some(Contract {
+        id: id?.into(),
+        version: version?,
+        description: description.into(),
+        fields: fields?,
+        event_types,
+        limits,
+        keep_value,
+    })
+}
+
+fn check_standard(object: &Object<'_>, sink: &mut Sink<'_>) {
+    let hint = format!("write `apiVersion: {API_VERSION}`");
+    if let Some((version, at)) = object.require_string("apiVersion", &hint, sink)
+        && version != API_VERSION
+    {
+        let version = quoted(version);
+        sink.push(at, format!("apiVersion {version} is not supported; Weir reads {API_VERSION}"));
+    }
+    if let Some((kind, at)) = object.require_string("kind", "write `kind: DataContract`", sink)
+        && kind != "DataContract"
+    {
+        sink.push(at, format!("kind {} is not supported; write DataContract", quoted(kind)));
+    }
+}
+
+/// The id, which is the stream's name and makes the table's.
+fn read_id<'n>(object: &Object<'n>, sink: &mut Sink<'_>) -> Option<&'n str> {
+    let hint = "it is the stream's name, for example vending.health";
+    let (id, at) = object.require_string("id", hint, sink)?;
+    let valid = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_lowercase())
+            && part.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
+    };
+    if id.len() > value::NAME_MAX || !id.split('.').all(valid) {
+        let advice = format!(
+            "an id is words of lower case letters, digits, `_` and `-` with dots between, each \
+             beginning with a letter, at most {} characters in all",
+            value::NAME_MAX
+        );
+        sink.push(at, format!("id {}: {advice}", quoted(id)));
+        return None;
+    }
+    Some(id)
+}
+
+fn read_description<'n>(object: &Object<'n>, sink: &mut Sink<'_>) -> &'n str {
+    let Some(node) = object.get("description") else { return "" };
+    let Some(description) = Object::new("`description` of the contract", node, sink) else {
+        return "";
+    };
+    description.check_keys(&keys::DESCRIPTION, sink);
+    description.custom_properties(&[], sink);
+    description.string("purpose", sink).map_or("", |(text, _)| text.trim_end())
+}
+
+/// The columns of the one schema object.
+fn read_schema<'n>(
+    contract: &Object<'n>,
+    id: Option<&str>,
+    sink: &mut Sink<'_>,
+) -> Option<Vec<Column<'n>>> {
+    let hint = "it lists the one object whose `properties` are the columns";
+    let node = contract.require("schema", hint, sink)?;
+    let items = reader::list(node, "`schema` of the contract", sink)?;
+    let Some(first) = items.first() else {
+        sink.push(node.at, format!("`schema` of the contract is empty; {hint}"));
+        return None;
+    };
+    if let Some(second) = items.get(1) {
+        sink.push(
+            second.at,
+            "a second object in `schema`; a stream has one, so split the contract",
+        );
+    }
+    let object = Object::new("the schema", first, sink)?;
+    object.check_keys(&keys::SCHEMA, sink);
+    object.require_string("name", "it names the kind of event", sink);
+    let hint = "write `logicalType: object`";
+    if let Some((kind, at)) = object.require_string("logicalType", hint, sink)
+        && kind != "object"
+    {
+        sink.push(at, format!("logicalType {} of the schema; {hint}", quoted(kind)));
+    }
+    object.string("description", sink);
+    object.custom_properties(&[], sink);
+    if let Some((physical, at)) = object.string("physicalName", sink)
+        && let Some(table) = id.map(TableName::raw)
+        && physical != table.to_string()
+        && physical != table.name
+    {
+        let physical = quoted(physical);
+        sink.push(
+            at,
+            format!("physicalName {physical} of the schema: Weir writes {table}; remove it"),
+        );
+    }
+    let node = object.require("properties", "it lists the columns", sink)?;
+    let items = reader::list(node, "`properties` of the schema", sink)?;
+    if items.is_empty() {
+        sink.push(node.at, "`properties` of the schema is empty; it lists the columns");
+    }
+    let read = items.iter().enumerate().filter_map(|(i, item)| column::read(item, i, sink));
+    Some(read.collect())
+}
