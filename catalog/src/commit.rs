@@ -5,24 +5,21 @@
 //! is looked for before anything else. Data files and manifests are never deleted here; a
 //! metadata file only when it fell off the metadata log by a commit that is known to have landed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::str::FromStr;
+mod prepare;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use iceberg::TableUpdate;
-use iceberg::spec::{
-    MAIN_BRANCH, Operation, Snapshot, SnapshotReference, SnapshotRetention, Summary,
-};
 use object_store::ObjectStoreExt;
 use weir_contract::class::ErrorClass;
-use weir_contract::names::{SourceId, key};
+use weir_contract::names::key;
 use weir_contract::progress::Progress;
+
+use prepare::prepare;
 
 use crate::backend::Outcome;
 use crate::error::{CatalogError, Result};
-use crate::expire::{Standing, plan_expiry};
 use crate::files::NewFile;
-use crate::manifests::{FileChange, write_snapshot};
 use crate::storage::object_path;
 use crate::table::{Base, Lake};
 
@@ -100,14 +97,12 @@ pub async fn commit<D>(
     let mut tries = Tries::default();
     let mut base = base;
     for attempt in 1..=lake.options.attempts_max.max(1) {
-        if let Some(snapshot_id) = find_commit(&base, &change.commit_id) {
-            return Ok(Committed::Done(tries.receipt(base, snapshot_id, true)));
-        }
-        let (progress, recovered) = base.known()?;
-        if progress.commits.contains(&change.commit_id) {
-            // Its own snapshot has expired.
-            return Ok(Committed::Done(tries.receipt(base, progress.snapshot, true)));
-        }
+        let (progress, recovered) = match look(&base, &change.commit_id)? {
+            Look::Landed(snapshot_id) => {
+                return Ok(Committed::Done(tries.receipt(base, snapshot_id, true)));
+            }
+            Look::At(progress, recovered) => (progress, recovered),
+        };
         tries.recovered = recovered.or(tries.recovered);
         let next = match decide(&base, &progress) {
             Decision::Advance(next) => next,
@@ -125,15 +120,13 @@ pub async fn commit<D>(
                 return Ok(Committed::Done(tries.receipt(new, snapshot_id, false)));
             }
             Outcome::Conflict(seen) => {
-                tries.conflicts += 1;
-                tries.failures = 0;
+                (tries.conflicts, tries.failures) = (tries.conflicts + 1, 0);
                 tries.last = seen;
                 pause(lake, CONFLICT_PAUSE, attempt).await;
                 base = reload(lake, &base).await?;
             }
             Outcome::Unknown(why) => {
-                tries.unknowns += 1;
-                tries.failures = 0;
+                (tries.unknowns, tries.failures) = (tries.unknowns + 1, 0);
                 base = reload_patiently(lake, &base, &change.commit_id, &why).await?;
                 tries.last = why;
             }
@@ -148,19 +141,10 @@ pub async fn commit<D>(
         }
     }
     // The last attempt may have landed with its answer lost.
-    if let Some(snapshot_id) = find_commit(&base, &change.commit_id) {
-        return Ok(Committed::Done(tries.receipt(base, snapshot_id, true)));
+    match look(&base, &change.commit_id)? {
+        Look::Landed(id) => Ok(Committed::Done(tries.receipt(base, id, true))),
+        Look::At(..) => Err(tries.exhausted(&base, change)),
     }
-    Err(CatalogError::retry(format!(
-        "commit {} to {} did not get through in {} attempts ({} conflicts, {} without an answer); \
-         the last: {}",
-        change.commit_id,
-        base.name,
-        lake.options.attempts_max,
-        tries.conflicts,
-        tries.unknowns,
-        tries.last
-    )))
 }
 
 #[derive(Default)]
@@ -177,6 +161,34 @@ impl Tries {
         let Tries { conflicts, unknowns, recovered, .. } = self;
         Receipt { base, snapshot_id, conflicts, unknowns, already, recovered }
     }
+
+    fn exhausted(self, base: &Base, change: &Change) -> CatalogError {
+        CatalogError::retry(format!(
+            "commit {} to {} did not get through ({} conflicts, {} attempts without an answer); \
+             the last: {}",
+            change.commit_id, base.name, self.conflicts, self.unknowns, self.last
+        ))
+    }
+}
+
+/// What a base says of a commit.
+enum Look {
+    /// It is in the table, by this snapshot.
+    Landed(i64),
+    /// It is not; the table's progress, and how that is known if not from the property.
+    At(Progress, Option<String>),
+}
+
+fn look(base: &Base, commit_id: &str) -> Result<Look> {
+    if let Some(snapshot_id) = find_commit(base, commit_id) {
+        return Ok(Look::Landed(snapshot_id));
+    }
+    let (progress, recovered) = base.known()?;
+    if progress.commits.iter().any(|id| id == commit_id) {
+        // Its own snapshot has expired.
+        return Ok(Look::Landed(progress.snapshot));
+    }
+    Ok(Look::At(progress, recovered))
 }
 
 /// The snapshot of commit `id` in the history of the current one; one that was rolled back does
@@ -199,116 +211,6 @@ fn find_commit(base: &Base, id: &str) -> Option<i64> {
     None
 }
 
-/// Writes the files of the snapshot and says how the metadata changes.
-async fn prepare(
-    lake: &Lake,
-    base: &Base,
-    change: &Change,
-    next: Progress,
-) -> Result<Vec<TableUpdate>> {
-    let metadata = base.metadata();
-    let mut snapshot_id = lake.env.ids.snapshot_id();
-    while metadata.snapshot_by_id(snapshot_id).is_some() {
-        snapshot_id = lake.env.ids.snapshot_id();
-    }
-    let files = FileChange { snapshot_id, added: &change.added, removed: &change.removed };
-    let listed = write_snapshot(lake, base, &files).await?;
-    let sequence = metadata.next_sequence_number();
-    let next = next.with_snapshot(snapshot_id, sequence);
-    let snapshot = Snapshot::builder()
-        .with_snapshot_id(snapshot_id)
-        .with_parent_snapshot_id(metadata.current_snapshot_id())
-        .with_sequence_number(sequence)
-        // Time must not run backwards in a table, whatever the writers' clocks do.
-        .with_timestamp_ms(lake.env.clock.now_ms().max(metadata.last_updated_ms() + 1))
-        .with_manifest_list(listed.location)
-        .with_summary(Summary {
-            operation: operation(change),
-            additional_properties: summary(change, &next, listed.summary),
-        })
-        .with_schema_id(metadata.current_schema_id())
-        .build();
-    let mut updates = vec![
-        TableUpdate::AddSnapshot { snapshot },
-        TableUpdate::SetSnapshotRef {
-            ref_name: MAIN_BRANCH.into(),
-            reference: main_branch(base, snapshot_id),
-        },
-    ];
-    updates.extend(expiry(lake, base, snapshot_id));
-    updates.push(TableUpdate::SetProperties { updates: properties(change, &next) });
-    Ok(updates)
-}
-
-fn operation(change: &Change) -> Operation {
-    match (change.added.is_empty(), change.removed.is_empty()) {
-        (_, true) => Operation::Append,
-        (false, false) => Operation::Overwrite,
-        (true, false) => Operation::Delete,
-    }
-}
-
-fn summary(
-    change: &Change,
-    next: &Progress,
-    files: HashMap<String, String>,
-) -> HashMap<String, String> {
-    let mut summary = files;
-    summary.extend(change.summary.iter().map(|(k, v)| (k.clone(), v.clone())));
-    summary.extend([
-        (key::COMMIT_ID.to_string(), change.commit_id.clone()),
-        (key::STAGE.to_string(), change.stage.to_string()),
-        (key::CODE_VERSION.to_string(), env!("CARGO_PKG_VERSION").to_string()),
-        (key::HEADS.to_string(), next.to_heads()),
-    ]);
-    summary
-}
-
-fn properties(change: &Change, next: &Progress) -> HashMap<String, String> {
-    let mut properties: HashMap<String, String> =
-        change.properties.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-    for source in next.sources.keys() {
-        if let Ok(id) = SourceId::from_str(source) {
-            properties.insert(format!("{}{}", key::SOURCE_PREFIX, id.short()), source.clone());
-        }
-    }
-    properties.insert(key::PROGRESS.to_string(), next.to_json());
-    properties
-}
-
-/// The main branch at the new snapshot, with the retention that somebody may have given it.
-fn main_branch(base: &Base, snapshot_id: i64) -> SnapshotReference {
-    let retention = match base.loaded.refs.get(MAIN_BRANCH) {
-        Some(main) => main.retention.clone(),
-        None => SnapshotRetention::branch(None, None, None),
-    };
-    SnapshotReference::new(snapshot_id, retention)
-}
-
-/// Removes the snapshots beyond the cap, and the statistics that hang on them.
-fn expiry(lake: &Lake, base: &Base, snapshot_id: i64) -> Vec<TableUpdate> {
-    let metadata = base.metadata();
-    let refs = base.loaded.refs.iter();
-    let held: BTreeSet<i64> =
-        refs.filter(|(name, _)| *name != MAIN_BRANCH).map(|(_, r)| r.snapshot_id).collect();
-    let standing =
-        metadata.snapshots().map(|s| Standing { seq: s.sequence_number(), id: s.snapshot_id() });
-    let gone = plan_expiry(standing, &held, snapshot_id, lake.options.snapshots_max);
-    let mut updates = Vec::new();
-    for &snapshot_id in &gone {
-        if metadata.statistics_for_snapshot(snapshot_id).is_some() {
-            updates.push(TableUpdate::RemoveStatistics { snapshot_id });
-        }
-        if metadata.partition_statistics_for_snapshot(snapshot_id).is_some() {
-            updates.push(TableUpdate::RemovePartitionStatistics { snapshot_id });
-        }
-    }
-    if !gone.is_empty() {
-        updates.push(TableUpdate::RemoveSnapshots { snapshot_ids: gone });
-    }
-    updates
-}
-
 /// Deletes the metadata files that `new` no longer logs. Whoever is reading one of them reads the
 /// pointer again. What fails stays for the sweeper.
 async fn delete_old_metadata(lake: &Lake, base: &Base, new: &Base) {
@@ -318,9 +220,11 @@ async fn delete_old_metadata(lake: &Lake, base: &Base, new: &Base) {
     }
     let logged: BTreeSet<&str> =
         new.metadata().metadata_log().iter().map(|entry| entry.metadata_file.as_str()).collect();
+    // A table that was copied or registered anew logs files that are another table's.
+    let ours = format!("{}/metadata/", new.metadata().location());
     for entry in base.metadata().metadata_log() {
         let location = entry.metadata_file.as_str();
-        if logged.contains(location) || location == new.loaded.location {
+        if logged.contains(location) || !location.starts_with(&ours) {
             continue;
         }
         let deleted = match object_path(location) {

@@ -27,7 +27,7 @@ pub(crate) struct FileChange<'a> {
 pub(crate) struct Listed {
     /// Where the list stands.
     pub location: String,
-    /// `added-*`, `deleted-*` and `total-*`.
+    /// `added-*` and `deleted-*`.
     pub summary: HashMap<String, String>,
 }
 
@@ -80,9 +80,7 @@ pub(crate) async fn write_snapshot(
     let mut manifests = writer.merge(carried).await?;
     manifests.extend(writer.add(change.added).await?);
     let location = writer.list(manifests).await?;
-    let mut summary = writer.summary.build();
-    add_totals(&mut summary, metadata.current_snapshot().map(|s| &**s));
-    Ok(Listed { location, summary })
+    Ok(Listed { location, summary: writer.summary.build() })
 }
 
 struct SnapshotWriter<'a> {
@@ -279,30 +277,4 @@ fn keep(
 fn sequence_of(entry: &ManifestEntryRef) -> (i64, i64) {
     let data = entry.sequence_number().unwrap_or(0);
     (data, entry.file_sequence_number.unwrap_or(data))
-}
-
-const TOTALS: [(&str, &str, &str); 6] = [
-    ("total-data-files", "added-data-files", "deleted-data-files"),
-    ("total-delete-files", "added-delete-files", "removed-delete-files"),
-    ("total-records", "added-records", "deleted-records"),
-    ("total-files-size", "added-files-size", "removed-files-size"),
-    ("total-position-deletes", "added-position-deletes", "removed-position-deletes"),
-    ("total-equality-deletes", "added-equality-deletes", "removed-equality-deletes"),
-];
-
-/// Totals of the parent, moved on; a total that the parent does not tell stays unknown.
-fn add_totals(summary: &mut HashMap<String, String>, parent: Option<&Snapshot>) {
-    let number = |map: &HashMap<String, String>, key: &str| map.get(key)?.parse::<i64>().ok();
-    for (total, added, removed) in TOTALS {
-        let before = match parent {
-            None => Some(0),
-            Some(parent) => number(&parent.summary().additional_properties, total),
-        };
-        let Some(before) = before else { continue };
-        let after =
-            before + number(summary, added).unwrap_or(0) - number(summary, removed).unwrap_or(0);
-        if after >= 0 {
-            summary.insert(total.into(), after.to_string());
-        }
-    }
 }

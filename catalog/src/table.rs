@@ -14,7 +14,7 @@ use crate::backend::{Backend, Loaded, PointerBackend, SqlitePointer};
 use crate::encode::{FileFormat, ParquetFormat, TableSchema};
 use crate::env::Env;
 use crate::error::{CatalogError, Result};
-use crate::storage::{self, LocalDisk, SyncedStore};
+use crate::storage::{self, Disk, LocalDisk, SyncedStore};
 
 /// Bounds of a lake's life, with their defaults.
 #[derive(Debug, Clone)]
@@ -180,7 +180,7 @@ fn local_warehouse(path: &Path, create: bool) -> Result<String> {
                 "there is no warehouse {shown}; `weir ingest` makes it, or correct the path"
             )));
         }
-        std::fs::create_dir_all(path).map_err(|e| folder_error(path, e))?;
+        make_folder(path).map_err(|e| folder_error(path, e))?;
     }
     let absolute = path.canonicalize().map_err(|e| folder_error(path, e))?;
     if !absolute.is_dir() {
@@ -197,6 +197,19 @@ fn local_warehouse(path: &Path, create: bool) -> Result<String> {
         )));
     }
     Ok(text.to_string())
+}
+
+/// Makes a folder and what is missing above it, durably.
+fn make_folder(path: &Path) -> std::io::Result<()> {
+    let path = std::path::absolute(path)?;
+    let missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+    for folder in missing.into_iter().rev() {
+        match LocalDisk.create_dir(folder) {
+            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(e),
+            _ => LocalDisk.fsync_dir(folder.parent().unwrap_or(Path::new("/")))?,
+        }
+    }
+    Ok(())
 }
 
 fn folder_error(path: &Path, e: std::io::Error) -> CatalogError {

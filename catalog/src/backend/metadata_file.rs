@@ -1,7 +1,7 @@
 //! Metadata files: their names, and how they are written and read.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -100,11 +100,13 @@ fn encode(metadata: &TableMetadata, gzip: bool) -> std::io::Result<Refd> {
     }
     let refs = value.get("refs").cloned().map(serde_json::from_value).transpose()?;
     let refs = refs.unwrap_or_default();
+    let json = serde_json::to_vec(&value)?;
     if !gzip {
-        return Ok((serde_json::to_vec(&value)?, refs));
+        return Ok((json, refs));
     }
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    serde_json::to_writer(&mut encoder, &value)?;
+    // In one piece: the encoder is slow with the many small writes of a serializer.
+    let mut encoder = GzEncoder::new(Vec::with_capacity(json.len() / 4), Compression::fast());
+    encoder.write_all(&json)?;
     Ok((encoder.finish()?, refs))
 }
 

@@ -1,12 +1,14 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use iceberg::spec::{ManifestStatus, Operation};
+use iceberg::TableUpdate;
+use iceberg::spec::{ManifestStatus, Operation, SnapshotReference, SnapshotRetention};
 use tempfile::TempDir;
 use weir_contract::class::ErrorClass;
-use weir_contract::names::{TableName, key};
+use weir_contract::names::{SourceId, TableName, key};
 use weir_contract::progress::Truth;
 
 use super::*;

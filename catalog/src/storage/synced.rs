@@ -3,27 +3,29 @@
 //! A put writes `<name>.<n>.tmp` in the same folder, syncs the file, renames it and syncs the
 //! folder. A crash leaves whole files and `.tmp` leftovers, nothing else.
 
+mod convert;
+
 use std::collections::HashSet;
 use std::fmt;
 use std::io;
-use std::ops::Range;
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use object_store::path::Path;
 use object_store::{
-    Attributes, CopyMode, CopyOptions, Error, GetOptions, GetRange, GetResult, GetResultPayload,
-    ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions,
-    PutPayload, PutResult, Result,
+    Attributes, CopyMode, CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult,
+    MultipartUpload, ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload,
+    PutResult, Result,
 };
 
-use super::disk::{Disk, Stat};
+use convert::{fs_path, object_meta, store_error, unsupported, wanted};
+
+use super::disk::Disk;
 
 const STORE: &str = "SyncedStore";
 /// Folders remembered as durable; beyond that they are looked up again.
@@ -46,7 +48,7 @@ struct Inner {
 }
 
 impl SyncedStore {
-    /// A store over `disk`. Folders below `root`, an absolute path that exists, are made durable
+    /// A store over `disk`. Folders below `root`, an absolute path, are made durable
     /// before the first file is put into them, whoever created them: a process that died after
     /// creating one may not have come to syncing its name.
     pub fn new(disk: Arc<dyn Disk>, root: impl Into<PathBuf>) -> SyncedStore {
@@ -59,30 +61,6 @@ impl SyncedStore {
             }),
         }
     }
-}
-
-fn fs_path(path: &Path) -> PathBuf {
-    PathBuf::from(format!("/{path}"))
-}
-
-fn store_error(path: &FsPath, source: io::Error) -> Error {
-    let text = path.display().to_string();
-    let boxed = |e: io::Error| Box::new(e) as Box<dyn std::error::Error + Send + Sync>;
-    match source.kind() {
-        io::ErrorKind::NotFound => Error::NotFound { path: text, source: boxed(source) },
-        io::ErrorKind::AlreadyExists => Error::AlreadyExists { path: text, source: boxed(source) },
-        io::ErrorKind::PermissionDenied => {
-            Error::PermissionDenied { path: text, source: boxed(source) }
-        }
-        _ => Error::Generic {
-            store: STORE,
-            source: boxed(io::Error::new(source.kind(), format!("{text}: {source}"))),
-        },
-    }
-}
-
-fn unsupported(what: &str) -> Error {
-    Error::NotSupported { source: format!("{what} is not supported by {STORE}").into() }
 }
 
 impl Inner {
@@ -121,14 +99,14 @@ impl Inner {
 
     /// Creates `folder` and what is missing above it, and makes the names durable.
     fn ensure_folder(&self, folder: &FsPath) -> io::Result<()> {
-        if folder == self.root || self.folders().contains(folder) {
+        if self.folders().contains(folder) {
             return Ok(());
         }
         let Some(parent) = folder.parent() else { return Ok(()) };
-        if folder.starts_with(&self.root) {
+        if folder.starts_with(&self.root) && folder != self.root {
             self.ensure_folder(parent)?;
         } else {
-            // Outside our root: what exists was made durable by whoever owns it.
+            // Not below our root: what exists was made durable by whoever owns it.
             match self.disk.stat(folder) {
                 Ok(_) => return Ok(()),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => self.ensure_folder(parent)?,
@@ -211,31 +189,6 @@ impl Inner {
             }
         }
         Ok(())
-    }
-}
-
-fn object_meta(location: Path, stat: Stat) -> ObjectMeta {
-    let last_modified: DateTime<Utc> =
-        DateTime::from_timestamp_millis(stat.modified_ms).unwrap_or_default();
-    ObjectMeta { location, last_modified, size: stat.size, e_tag: None, version: None }
-}
-
-fn wanted(range: Option<&GetRange>, size: u64) -> io::Result<Range<u64>> {
-    let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidInput, text);
-    match range {
-        None => Ok(0..size),
-        Some(GetRange::Bounded(r)) if r.start >= r.end => {
-            Err(invalid(format!("range {}..{} is empty", r.start, r.end)))
-        }
-        Some(GetRange::Bounded(r)) if r.start >= size => {
-            Err(invalid(format!("range begins at {}, the file has {size} bytes", r.start)))
-        }
-        Some(GetRange::Bounded(r)) => Ok(r.start..r.end.min(size)),
-        Some(GetRange::Offset(start)) if *start >= size => {
-            Err(invalid(format!("range begins at {start}, the file has {size} bytes")))
-        }
-        Some(GetRange::Offset(start)) => Ok(*start..size),
-        Some(GetRange::Suffix(length)) => Ok(size.saturating_sub(*length)..size),
     }
 }
 

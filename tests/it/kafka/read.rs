@@ -168,7 +168,7 @@ fn a_restart_under_load_never_brings_what_was_queued_before() {
     }
     let mut member = topic.member();
     let mut rng = Rng::new(42);
-    for round in 0..300 {
+    for round in 0..120 {
         // At any moment: while the first fetches are under way, with full queues, at the ends.
         let steps = rng.below(4) * rng.below(8);
         for _ in 0..steps {

@@ -2,7 +2,7 @@
 
 use weir_contract::class::RejectClass;
 
-use super::{Rng, Stream, heartbeat, text};
+use super::{Rng, Stream, text};
 
 /// The classes that [`bad`] makes: all but `rule_failed`, which needs a contract with rules.
 pub const CLASSES: [RejectClass; 10] = [
@@ -65,8 +65,8 @@ pub fn bad(
             nest.extend_from_slice(b",\"siteid\":");
             replace(&good, b"\"siteid\":", &nest)
         }
-        // No sample contract has rules yet.
-        RejectClass::RuleFailed => heartbeat(i, rng, time_ms),
+        // No sample contract has rules: there is no such event.
+        RejectClass::RuleFailed => good,
     })
 }
 

@@ -1,6 +1,10 @@
+use std::time::Duration;
+
+use rusqlite::OpenFlags;
 use tempfile::TempDir;
 use weir_contract::class::ErrorClass;
 
+use super::open::CREATE_TABLES;
 use super::*;
 
 fn name() -> TableName {

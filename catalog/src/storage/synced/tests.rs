@@ -1,13 +1,14 @@
 use std::io;
+use std::ops::Range;
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use futures::TryStreamExt;
-use object_store::ObjectStoreExt;
+use object_store::{Error, GetRange, ObjectStoreExt};
 use tempfile::TempDir;
 
 use super::*;
-use crate::storage::{Entry, LocalDisk};
+use crate::storage::{Entry, LocalDisk, Stat};
 
 /// The machine's disk, writing down every call that changes it; `full` fails every write.
 #[derive(Debug, Default)]

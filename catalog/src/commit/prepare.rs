@@ -1,0 +1,154 @@
+//! One attempt: the files of the snapshot, and how the metadata changes.
+
+use std::collections::{BTreeSet, HashMap};
+use std::str::FromStr;
+
+use iceberg::TableUpdate;
+use iceberg::spec::{
+    MAIN_BRANCH, Operation, Snapshot, SnapshotReference, SnapshotRetention, Summary,
+};
+use weir_contract::names::{SourceId, key};
+use weir_contract::progress::Progress;
+
+use super::Change;
+use crate::error::Result;
+use crate::expire::{Standing, plan_expiry};
+use crate::manifests::{FileChange, write_snapshot};
+use crate::table::{Base, Lake};
+
+/// Writes the files of the snapshot and says how the metadata changes.
+pub(super) async fn prepare(
+    lake: &Lake,
+    base: &Base,
+    change: &Change,
+    next: Progress,
+) -> Result<Vec<TableUpdate>> {
+    let metadata = base.metadata();
+    let mut snapshot_id = lake.env.ids.snapshot_id();
+    while metadata.snapshot_by_id(snapshot_id).is_some() {
+        snapshot_id = lake.env.ids.snapshot_id();
+    }
+    let files = FileChange { snapshot_id, added: &change.added, removed: &change.removed };
+    let mut listed = write_snapshot(lake, base, &files).await?;
+    add_totals(&mut listed.summary, metadata.current_snapshot().map(|s| &**s));
+    let sequence = metadata.next_sequence_number();
+    let next = next.with_snapshot(snapshot_id, sequence);
+    let snapshot = Snapshot::builder()
+        .with_snapshot_id(snapshot_id)
+        .with_parent_snapshot_id(metadata.current_snapshot_id())
+        .with_sequence_number(sequence)
+        // Time must not run backwards in a table, whatever the writers' clocks do.
+        .with_timestamp_ms(lake.env.clock.now_ms().max(metadata.last_updated_ms() + 1))
+        .with_manifest_list(listed.location)
+        .with_summary(Summary {
+            operation: operation(change),
+            additional_properties: summary(change, &next, listed.summary),
+        })
+        .with_schema_id(metadata.current_schema_id())
+        .build();
+    let mut updates = vec![
+        TableUpdate::AddSnapshot { snapshot },
+        TableUpdate::SetSnapshotRef {
+            ref_name: MAIN_BRANCH.into(),
+            reference: main_branch(base, snapshot_id),
+        },
+    ];
+    updates.extend(expiry(lake, base, snapshot_id));
+    updates.push(TableUpdate::SetProperties { updates: properties(change, &next) });
+    Ok(updates)
+}
+
+fn operation(change: &Change) -> Operation {
+    match (change.added.is_empty(), change.removed.is_empty()) {
+        (_, true) => Operation::Append,
+        (false, false) => Operation::Overwrite,
+        (true, false) => Operation::Delete,
+    }
+}
+
+fn summary(
+    change: &Change,
+    next: &Progress,
+    files: HashMap<String, String>,
+) -> HashMap<String, String> {
+    let mut summary = files;
+    summary.extend(change.summary.iter().map(|(k, v)| (k.clone(), v.clone())));
+    summary.extend([
+        (key::COMMIT_ID.to_string(), change.commit_id.clone()),
+        (key::STAGE.to_string(), change.stage.to_string()),
+        (key::CODE_VERSION.to_string(), env!("CARGO_PKG_VERSION").to_string()),
+        (key::HEADS.to_string(), next.to_heads()),
+    ]);
+    summary
+}
+
+fn properties(change: &Change, next: &Progress) -> HashMap<String, String> {
+    let mut properties: HashMap<String, String> =
+        change.properties.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+    for source in next.sources.keys() {
+        if let Ok(id) = SourceId::from_str(source) {
+            properties.insert(format!("{}{}", key::SOURCE_PREFIX, id.short()), source.clone());
+        }
+    }
+    properties.insert(key::PROGRESS.to_string(), next.to_json());
+    properties
+}
+
+/// The main branch at the new snapshot, with the retention that somebody may have given it.
+fn main_branch(base: &Base, snapshot_id: i64) -> SnapshotReference {
+    let retention = match base.loaded.refs.get(MAIN_BRANCH) {
+        Some(main) => main.retention.clone(),
+        None => SnapshotRetention::branch(None, None, None),
+    };
+    SnapshotReference::new(snapshot_id, retention)
+}
+
+/// Removes the snapshots beyond the cap, and the statistics that hang on them.
+fn expiry(lake: &Lake, base: &Base, snapshot_id: i64) -> Vec<TableUpdate> {
+    let metadata = base.metadata();
+    let refs = base.loaded.refs.iter();
+    let held: BTreeSet<i64> =
+        refs.filter(|(name, _)| *name != MAIN_BRANCH).map(|(_, r)| r.snapshot_id).collect();
+    let standing =
+        metadata.snapshots().map(|s| Standing { seq: s.sequence_number(), id: s.snapshot_id() });
+    let gone = plan_expiry(standing, &held, snapshot_id, lake.options.snapshots_max);
+    let mut updates = Vec::new();
+    for &snapshot_id in &gone {
+        if metadata.statistics_for_snapshot(snapshot_id).is_some() {
+            updates.push(TableUpdate::RemoveStatistics { snapshot_id });
+        }
+        if metadata.partition_statistics_for_snapshot(snapshot_id).is_some() {
+            updates.push(TableUpdate::RemovePartitionStatistics { snapshot_id });
+        }
+    }
+    if !gone.is_empty() {
+        updates.push(TableUpdate::RemoveSnapshots { snapshot_ids: gone });
+    }
+    updates
+}
+
+const TOTALS: [(&str, &str, &str); 6] = [
+    ("total-data-files", "added-data-files", "deleted-data-files"),
+    ("total-delete-files", "added-delete-files", "removed-delete-files"),
+    ("total-records", "added-records", "deleted-records"),
+    ("total-files-size", "added-files-size", "removed-files-size"),
+    ("total-position-deletes", "added-position-deletes", "removed-position-deletes"),
+    ("total-equality-deletes", "added-equality-deletes", "removed-equality-deletes"),
+];
+
+/// Totals of the parent, moved on; a total that the parent does not tell stays unknown.
+fn add_totals(summary: &mut HashMap<String, String>, parent: Option<&Snapshot>) {
+    let number = |map: &HashMap<String, String>, key: &str| map.get(key)?.parse::<i64>().ok();
+    for (total, added, removed) in TOTALS {
+        let before = match parent {
+            None => Some(0),
+            Some(parent) => number(&parent.summary().additional_properties, total),
+        };
+        let Some(before) = before else { continue };
+        let after =
+            before + number(summary, added).unwrap_or(0) - number(summary, removed).unwrap_or(0);
+        if after >= 0 {
+            summary.insert(total.into(), after.to_string());
+        }
+    }
+}
