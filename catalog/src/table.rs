@@ -222,3 +222,6 @@ fn folder_error(path: &Path, e: std::io::Error) -> CatalogError {
     }
     .with_source(e)
 }
+
+#[cfg(test)]
+mod tests;

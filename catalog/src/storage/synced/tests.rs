@@ -204,3 +204,16 @@ async fn reads_take_ranges_and_lists_go_deep() {
 fn paths_are_absolute() {
     assert_eq!(fs_path(&Path::parse("a/b").unwrap()), PathBuf::from("/a/b"));
 }
+
+#[tokio::test]
+async fn a_root_that_is_not_there_yet_is_made() {
+    let folder = TempDir::new().unwrap();
+    let root = folder.path().canonicalize().unwrap().join("a/lake");
+    let disk = Arc::new(Recorder::default());
+    let prefix = Path::from_absolute_path(&root).unwrap();
+    let store = SyncedStore::new(disk.clone(), root);
+    store.put(&at(&prefix, "x"), "1".into()).await.unwrap();
+    let calls = disk.take();
+    assert_eq!(calls[0], "create_dir a");
+    assert_eq!(calls[2..4], ["create_dir lake", "fsync_dir a"]);
+}
