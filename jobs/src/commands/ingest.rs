@@ -53,6 +53,9 @@ pub fn run(asked: &cli::Ingest, session: &mut Session) -> Result<Done, Failure> 
         ))
         .next("raise ingest.memory_max, or spread the streams over several processes"));
     }
+    let runtime = session.runtime()?;
+    // Signals are heard, and timers made, on the runtime.
+    let _entered = runtime.enter();
     let shutdown = shutdown::listen()?;
     let mut jobs = Vec::new();
     for (name, stream) in streams {
@@ -67,7 +70,6 @@ pub fn run(asked: &cli::Ingest, session: &mut Session) -> Result<Done, Failure> 
             name,
         });
     }
-    let runtime = session.runtime()?;
     let threads: Vec<_> = jobs
         .into_iter()
         .map(|job| {
