@@ -20,7 +20,8 @@
 //!    of a newer version, they are refused.
 //! 5. Where none of ours stands in the chain and expiry has broken it, the property counts if
 //!    its `seq` is below the oldest survivor's, that survivor's `total-records` is the property's
-//!    rows + rejected, and no other standing snapshot of ours lies between the two.
+//!    rows + rejected, and no other standing snapshot of ours lies between the two. The survivor
+//!    may name its expired parent or none: PyIceberg takes the parent out when it expires it.
 //! 6. Otherwise there is no answer: stop and ask.
 //!
 //! Rule 5 is the only one that infers. It errs where a rollback was followed by foreign commits
@@ -234,13 +235,16 @@ fn behind_expiry(facts: &TableFacts, chain: &Chain, progress: Progress) -> Truth
         progress.snapshot,
         progress.seq
     );
-    let (Some(oldest), Some(expired)) = (chain.standing.last(), chain.expired) else {
-        let known = format!(
-            "{named}, and neither it nor any other of weir's is in the history of the current \
-             snapshot, which is complete: the table was rolled back to before weir's first commit, \
-             or replaced"
-        );
-        return unknowable(facts, &known);
+    let oldest = match chain.standing.last() {
+        Some(oldest) if chain.expired.is_some() || oldest.seq > progress.seq => oldest,
+        _ => {
+            let known = format!(
+                "{named}, and neither it nor any other of weir's is in the history of the current \
+                 snapshot, which is complete: the table was rolled back to before weir's first \
+                 commit, or replaced"
+            );
+            return unknowable(facts, &known);
+        }
     };
     let survivor = format!("snapshot {} (sequence {})", oldest.id, oldest.seq);
     let between = facts.snapshots.iter().find(|snapshot| {
@@ -261,10 +265,12 @@ fn behind_expiry(facts: &TableFacts, chain: &Chain, progress: Progress) -> Truth
             None => "its summary has no total-records to compare the property with".into(),
         }
     };
-    let known = format!(
-        "{named}, the history of the table ends at {survivor}, whose parent {expired} has expired, \
-         and {why}"
-    );
+    let parent = match chain.expired {
+        Some(expired) => format!("whose parent {expired} has expired"),
+        None => "which names no parent".into(),
+    };
+    let known =
+        format!("{named}, the history of the table ends at {survivor}, {parent}, and {why}");
     unknowable(facts, &known)
 }
 

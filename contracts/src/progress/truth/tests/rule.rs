@@ -106,6 +106,19 @@ fn a_property_behind_expiry_counts_if_the_rows_agree() {
     assert_property(&mixed);
 }
 
+/// As PyIceberg expires: it takes the expired parent out of the survivor.
+#[test]
+fn a_survivor_without_a_parent_is_compared_with_the_property() {
+    let mut lake = Lake::with_commits(&[10, 5]);
+    lake.foreign(-15);
+    lake.foreign(15);
+    lake.expire(&[Lake::id(1), Lake::id(2), Lake::id(3)]);
+    lake.snapshot(Lake::id(4)).parent = None;
+    assert_property(&lake);
+    lake.snapshot(Lake::id(4)).total_records = Some(14);
+    assert_unknowable(&lake, &["names no parent", "holds 14 records", "counts 15"]);
+}
+
 #[test]
 fn behind_expiry_a_property_that_is_not_older_was_rolled_back() {
     let mut lake = Lake::with_commits(&[10]);
