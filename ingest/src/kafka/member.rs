@@ -523,22 +523,6 @@ impl KafkaSource {
             debug!(error = failure.message, "group offsets were not published");
         }
     }
-
-    pub(super) fn leave(mut self) {
-        let Some(consumer) = self.consumer.take().filter(|_| self.member) else { return };
-        // Once closing has begun, any answer to a rebalance means "all".
-        let begun = consumer.close();
-        if let Some(Rebalance::Assign(_) | Rebalance::Revoke(_)) = self.rebalance {
-            let _ = consumer.assign(None);
-        }
-        let deadline = Instant::now() + Duration::from_secs(5);
-        while begun.is_ok() && !consumer.closed() && Instant::now() < deadline {
-            if let Some(Control::Assign(_) | Control::Revoke { .. }) = consumer.control(TURN) {
-                let _ = consumer.assign(None);
-            }
-        }
-        debug!(closed = consumer.closed(), "left the group");
-    }
 }
 
 /// When to join again. Two processes with one `group.instance.id` throw each other out: the waits

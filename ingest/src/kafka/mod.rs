@@ -74,7 +74,8 @@ impl Source for KafkaSource {
     }
 
     async fn close(self) {
-        self.leave();
+        // The client leaves the group as it is dropped, within seconds.
+        drop(self);
     }
 }
 

@@ -15,6 +15,9 @@ use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr as Raw};
 
 use crate::source::Watermarks;
 
+/// How long leaving a group may take.
+const CLOSING: Duration = Duration::from_secs(5);
+
 /// Why a call failed.
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
@@ -47,8 +50,33 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        let client = Ending(self.0);
+        // SAFETY: the client lives.
+        let closed = unsafe { rd::rd_kafka_consumer_closed(self.ptr()) != 0 };
+        if closed {
+            client.end();
+            return;
+        }
+        // A client that failed, or could not leave its group in time: the end may take its own.
+        let thread = std::thread::Builder::new().name("kafka-end".into());
+        if thread.spawn(move || client.end()).is_err() {
+            tracing::warn!("a Kafka client could not be ended: no thread for it");
+        }
+    }
+}
+
+/// A client on its way out.
+struct Ending(NonNull<rd::rd_kafka_t>);
+
+// SAFETY: as for `Handle`.
+unsafe impl Send for Ending {}
+
+impl Ending {
+    fn end(self) {
         // SAFETY: the pointer is ours, and nothing that came from the client is left.
-        unsafe { rd::rd_kafka_destroy_flags(self.ptr(), rd::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE) }
+        unsafe {
+            rd::rd_kafka_destroy_flags(self.0.as_ptr(), rd::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+        }
     }
 }
 
@@ -369,19 +397,6 @@ impl Consumer {
         check(unsafe { rd::rd_kafka_commit(self.handle.ptr(), list.ptr(), 1) })
     }
 
-    /// Begins to leave the group; ended when [`Consumer::closed`], with rebalances until then.
-    pub(super) fn close(&self) -> Result<(), Failure> {
-        // SAFETY: client and queue live.
-        check_error(unsafe {
-            rd::rd_kafka_consumer_close_queue(self.handle.ptr(), self.control.ptr())
-        })
-    }
-
-    pub(super) fn closed(&self) -> bool {
-        // SAFETY: the client lives.
-        unsafe { rd::rd_kafka_consumer_closed(self.handle.ptr()) != 0 }
-    }
-
     /// The cluster's id, as soon as a broker answers; none in time, or none at all.
     pub(super) fn cluster_id(&self, wait: Duration) -> Option<String> {
         // SAFETY: the client lives; the text is ours to free.
@@ -484,6 +499,28 @@ impl Consumer {
             rd::rd_kafka_ListOffsets(self.handle.ptr(), list.ptr(), options, queue.ptr());
         }
         Ok(queue)
+    }
+}
+
+impl Drop for Consumer {
+    /// Leaves the group (a static member stays in it). To destroy a client with an unanswered
+    /// rebalance would hang: so closing begins first, after which any answer means "nothing".
+    fn drop(&mut self) {
+        let deadline = Instant::now() + CLOSING;
+        // SAFETY: client and queue live.
+        let begun = check_error(unsafe {
+            rd::rd_kafka_consumer_close_queue(self.handle.ptr(), self.control.ptr())
+        });
+        let _ = self.assign(None);
+        // SAFETY: the client lives.
+        let closed = || unsafe { rd::rd_kafka_consumer_closed(self.handle.ptr()) != 0 };
+        while begun.is_ok() && !closed() && Instant::now() < deadline {
+            if let Some(Control::Assign(_) | Control::Revoke { .. }) =
+                self.control(Duration::from_millis(20))
+            {
+                let _ = self.assign(None);
+            }
+        }
     }
 }
 

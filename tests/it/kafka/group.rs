@@ -152,6 +152,45 @@ fn many_rebalances_under_load_lose_and_repeat_nothing() {
 }
 
 #[test]
+fn a_member_can_go_at_any_moment() {
+    // librdkafka cannot destroy a client that owes its group an answer: it hangs, spinning.
+    let topic = Topic::new(4, &[]);
+    let mut stays = topic.member();
+    stays.until_ends(&[0; 4]);
+    let mut rng = weir_tests::sample::Rng::new(3);
+    for round in 0..12 {
+        let mut goes = topic.member();
+        let until = Instant::now() + Duration::from_millis(rng.below(600));
+        while Instant::now() < until {
+            // Told, but never answered; sometimes not even told.
+            let told = goes.next(Duration::from_millis(20)).unwrap();
+            if round % 3 == 0 {
+                goes.answer(told);
+            }
+            stays.step();
+        }
+        let started = Instant::now();
+        drop(goes);
+        assert!(started.elapsed() < Duration::from_secs(8), "round {round}");
+    }
+    stays.until("the one that stays holds all", |m| m.held.len() == 4);
+    drop(stays);
+    let deadline = Instant::now() + PATIENCE;
+    while ending() > 0 {
+        assert!(Instant::now() < deadline, "clients are still ending");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Threads that end a client.
+fn ending() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let names =
+        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.filter(|name| name.trim() == "kafka-end").count()
+}
+
+#[test]
 fn a_member_without_partitions_is_told_so() {
     let topic = Topic::new(1, &[]);
     let mut a = topic.member();
