@@ -88,11 +88,11 @@ async fn one(cap: usize, commits: usize) -> Result<()> {
 }
 
 async fn commit_once(lake: &Lake, base: Base, change: &Change, steps: &Steps) -> Result<Base> {
-    let mut decide = |_: &Base, progress: &Progress| match progress.advance(&change.commit_id, steps)
-    {
-        Verdict::Apply(next) => Decision::Advance(next),
-        other => Decision::Decline(format!("{other:?}")),
-    };
+    let mut decide =
+        |_: &Base, progress: &Progress| match progress.advance(&change.commit_id, steps) {
+            Verdict::Apply(next) => Decision::Advance(next),
+            other => Decision::Decline(format!("{other:?}")),
+        };
     match commit(lake, base, change, &mut decide).await? {
         Committed::Done(receipt) => Ok(receipt.base),
         Committed::Declined(why) => bail!("a commit was declined: {why}"),

@@ -103,9 +103,8 @@ fn part_alone(part: Part, records: u64, bootstrap: &str, topic: &str) -> Result<
         .args(["--bootstrap", bootstrap, "--topic", topic])
         .output()?;
     let text = String::from_utf8_lossy(&output.stdout);
-    serde_json::from_str(text.trim()).with_context(|| {
-        format!("part {part} failed: {}", String::from_utf8_lossy(&output.stderr))
-    })
+    serde_json::from_str(text.trim())
+        .with_context(|| format!("part {part} failed: {}", String::from_utf8_lossy(&output.stderr)))
 }
 
 /// One run of the binary into a fresh lake: what it used, and ms until the first records.

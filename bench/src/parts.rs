@@ -145,8 +145,12 @@ fn parquet(records: u64) -> Result<Usage> {
     }
     let folder = tempfile::tempdir()?;
     let options = LakeOptions::default();
-    let lake =
-        Lake::open_local(&folder.path().join("lake"), &folder.path().join("c.db"), "weir", options)?;
+    let lake = Lake::open_local(
+        &folder.path().join("lake"),
+        &folder.path().join("c.db"),
+        "weir",
+        options,
+    )?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let table = TableName::raw("vending.health");
     let contract = health()?;

@@ -80,7 +80,7 @@ impl Lake {
             Arc::new(SyncedStore::new(Arc::new(LocalDisk), &warehouse));
         let io = storage::file_io(store.clone());
         let backend = Arc::new(PointerBackend::new(pointer, io.clone(), env.clone()));
-        let format = Arc::new(ParquetFormat);
+        let format = Arc::new(ParquetFormat::default());
         Ok(Lake { env, store, io, backend, warehouse, options, format })
     }
 

@@ -171,7 +171,11 @@ impl Batch {
     }
 
     /// Ends the batch: the last chunk goes to `writer`, the steps come back, positions stay.
-    pub fn close(&mut self, writer: &mut Writer, now_ms: i64) -> Result<BTreeMap<i32, Step>, CatalogError> {
+    pub fn close(
+        &mut self,
+        writer: &mut Writer,
+        now_ms: i64,
+    ) -> Result<BTreeMap<i32, Step>, CatalogError> {
         if self.decoder.rows() > 0 {
             writer.push(self.decoder.finish(now_ms * 1000))?;
         }
@@ -211,9 +215,11 @@ impl Batch {
             return;
         }
         if record.offset < slot.position {
-            if slot.probe.take_if(|probe| probe.offset == record.offset).is_some_and(|probe| {
-                probe != fingerprint(record)
-            }) {
+            if slot
+                .probe
+                .take_if(|probe| probe.offset == record.offset)
+                .is_some_and(|probe| probe != fingerprint(record))
+            {
                 taken.other_record = Some((record.partition, record.offset));
             }
             taken.passed_over += 1;

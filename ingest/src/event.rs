@@ -152,7 +152,10 @@ impl fmt::Display for IngestEvent {
                 write!(f, "abandoned a batch of {records} records: {reason}")
             }
             IngestEvent::CommitFailed { error, failures, .. } => {
-                write!(f, "commit failed ({failures} in a row), reading again from the heads: {error}")
+                write!(
+                    f,
+                    "commit failed ({failures} in a row), reading again from the heads: {error}"
+                )
             }
         }
     }

@@ -55,7 +55,13 @@ impl Committer {
     }
 
     /// Commits steps without records: where a source starts, or what an operator accepted.
-    pub async fn record(self, base: Base, id: String, steps: Steps, accepted: &[String]) -> Outcome {
+    pub async fn record(
+        self,
+        base: Base,
+        id: String,
+        steps: Steps,
+        accepted: &[String],
+    ) -> Outcome {
         let mut change = Change { commit_id: id, stage: STAGE, ..Change::default() };
         if !accepted.is_empty() {
             let key = weir_contract::names::key::ACCEPTED;

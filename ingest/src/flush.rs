@@ -15,11 +15,7 @@ pub struct FlushLimits {
 
 impl Default for FlushLimits {
     fn default() -> FlushLimits {
-        FlushLimits {
-            interval: Duration::from_secs(5),
-            rows_max: 250_000,
-            bytes_max: 64 << 20,
-        }
+        FlushLimits { interval: Duration::from_secs(5), rows_max: 250_000, bytes_max: 64 << 20 }
     }
 }
 

@@ -53,7 +53,8 @@ pub async fn lag<S: Source>(
         let (partition, end) = (mark.partition, mark.stable);
         lags.push(Lag { partition, end, head, records_behind, seconds_behind });
     }
-    let behind: Vec<_> = lags.iter().enumerate().filter(|(_, lag)| lag.records_behind > 0).collect();
+    let behind: Vec<_> =
+        lags.iter().enumerate().filter(|(_, lag)| lag.records_behind > 0).collect();
     let asked: Vec<_> = behind.iter().map(|(_, lag)| (lag.partition, lag.head)).collect();
     let behind: Vec<usize> = behind.into_iter().map(|(i, _)| i).collect();
     let times = source.record_times(&asked).await?;

@@ -186,19 +186,12 @@ pub fn decide_resume(facts: &ResumeFacts<'_>) -> Resume {
         // A partition that appears later starts at its beginning, offset 0.
         let head = known.get(&mark.partition).map_or(0, |p: &Partition| p.until);
         if mark.low > head {
-            problems.push(Problem::LostOffsets {
-                partition: mark.partition,
-                head,
-                low: mark.low,
-            });
-            let step = Step { from: head, until: mark.low, lost: mark.low - head, ..Step::at(head) };
+            problems.push(Problem::LostOffsets { partition: mark.partition, head, low: mark.low });
+            let step =
+                Step { from: head, until: mark.low, lost: mark.low - head, ..Step::at(head) };
             lost.insert(mark.partition, step);
         } else if mark.high < head {
-            problems.push(Problem::Truncated {
-                partition: mark.partition,
-                head,
-                high: mark.high,
-            });
+            problems.push(Problem::Truncated { partition: mark.partition, head, high: mark.high });
         } else {
             starts.push((mark.partition, head));
         }
@@ -273,7 +266,9 @@ mod tests {
         let mut progress = Progress::default();
         let partitions = heads
             .iter()
-            .map(|(p, until)| (*p, Partition { until: *until, rows: *until, ..Partition::default() }))
+            .map(|(p, until)| {
+                (*p, Partition { until: *until, rows: *until, ..Partition::default() })
+            })
             .collect();
         progress.sources.insert("c/t/1".into(), partitions);
         progress
@@ -296,15 +291,23 @@ mod tests {
 
     #[test]
     fn known_partitions_start_at_the_head_and_new_ones_at_zero() {
-        let resume =
-            check(&at(&[(0, 5), (1, 9)]), &[mark(0, 2, 8), mark(2, 0, 3)], &[], source("c", "t", "1"));
+        let resume = check(
+            &at(&[(0, 5), (1, 9)]),
+            &[mark(0, 2, 8), mark(2, 0, 3)],
+            &[],
+            source("c", "t", "1"),
+        );
         assert_eq!(resume, Resume::Start(vec![(0, 5), (2, 0)]));
     }
 
     #[test]
     fn a_first_start_is_written_down_for_all_partitions() {
-        let resume =
-            check(&Progress::default(), &[mark(0, 2, 8), mark(1, 0, 0)], &[], source("c", "t", "1"));
+        let resume = check(
+            &Progress::default(),
+            &[mark(0, 2, 8), mark(1, 0, 0)],
+            &[],
+            source("c", "t", "1"),
+        );
         let steps = BTreeMap::from([(0, Step::at(8)), (1, Step::at(0))]);
         let steps = Steps::from([("c/t/1".to_string(), steps)]);
         assert_eq!(resume, Resume::Record { steps, accepted: vec![] });

@@ -18,7 +18,8 @@ fn sixty_faults_lose_and_double_nothing() -> Result<()> {
         contracts: repository().join("contracts"),
         folder: folder.path().to_path_buf(),
     };
-    let outcome = crash::run(&plan).with_context(|| format!("WEIR_CRASH_SEED={seed} repeats it"))?;
+    let outcome =
+        crash::run(&plan).with_context(|| format!("WEIR_CRASH_SEED={seed} repeats it"))?;
     println!("{}", serde_json::to_string_pretty(&outcome.report)?);
     outcome.report.check()?;
     crash::settle(&plan, &outcome)?;
@@ -30,7 +31,8 @@ fn sixty_faults_lose_and_double_nothing() -> Result<()> {
     let verify = done(verify);
     ensure!(verify.code == Some(0), "verify disagrees: {verify:#?}");
     let database = folder.path().join("catalog.db").display().to_string();
-    let said = python("compare.py", &[&database, "raw.vending_health", &list.display().to_string()])?;
+    let said =
+        python("compare.py", &[&database, "raw.vending_health", &list.display().to_string()])?;
     print!("{said}");
     Ok(())
 }

@@ -105,7 +105,10 @@ fn foreign_properties_are_kept() -> Result<()> {
     lab.foreign(&["set", "owner", "somebody else"])?;
     ingest_more(&mut lab, 30)?;
     lab.verify_clean()?;
-    let text = lab.python("property.py", &[&lab.path().join("catalog.db").display().to_string(), TABLE, "owner"])?;
+    let text = lab.python(
+        "property.py",
+        &[&lab.path().join("catalog.db").display().to_string(), TABLE, "owner"],
+    )?;
     ensure!(text.trim() == "somebody else", "{text}");
     Ok(())
 }

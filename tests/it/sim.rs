@@ -72,7 +72,8 @@ fn no_seed_loses_or_doubles_a_record() {
 /// How many of the first seeds the auditor must catch the careless loop in: at least one.
 fn caught(careless: Careless) {
     let seeds = 60;
-    let caught = (0..seeds).find_map(|seed| world::run(seed, Options { careless, ..options(1) }).err());
+    let caught =
+        (0..seeds).find_map(|seed| world::run(seed, Options { careless, ..options(1) }).err());
     match caught {
         Some(failure) => println!("{careless:?}: {}", failure.why),
         None => panic!("{careless:?} went unnoticed in {seeds} seeds"),

@@ -23,12 +23,27 @@ const GROUP_ROWS_MAX: usize = 1 << 20;
 const GROUP_BYTES_MAX: usize = 128 << 20;
 
 /// Parquet with zstd level 1.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ParquetFormat;
+#[derive(Debug, Clone, Copy)]
+pub struct ParquetFormat {
+    group_rows: usize,
+}
+
+impl Default for ParquetFormat {
+    fn default() -> ParquetFormat {
+        ParquetFormat { group_rows: GROUP_ROWS_MAX }
+    }
+}
+
+impl ParquetFormat {
+    /// With row groups of at most so many rows, at least one.
+    pub fn with_group_rows(rows: usize) -> ParquetFormat {
+        ParquetFormat { group_rows: rows.max(1) }
+    }
+}
 
 impl FileFormat for ParquetFormat {
     fn encoder(&self, schema: &TableSchema, day: Option<i32>) -> Result<Box<dyn FileEncoder>> {
-        Ok(Box::new(ParquetEncoder::new(schema, day, GROUP_ROWS_MAX)?))
+        Ok(Box::new(ParquetEncoder::new(schema, day, self.group_rows)?))
     }
 }
 

@@ -60,8 +60,8 @@ pub fn snapshots(asked: &cli::Snapshots, session: &mut Session) -> Result<Done, 
     let name: TableName = asked.table.parse().map_err(|e: String| Failure::config(e))?;
     let config = session.config()?;
     let lake = lake(&config, false)?;
-    let lines =
-        session.block_on(async { look::snapshots(&lake, &name).await.map_err(Failure::catalog) })?;
+    let lines = session
+        .block_on(async { look::snapshots(&lake, &name).await.map_err(Failure::catalog) })?;
     let rows: Vec<Vec<Value>> = lines
         .iter()
         .map(|line| {

@@ -156,7 +156,10 @@ impl Report {
             ("rejected records", self.rejected),
         ];
         for (what, count) in counts {
-            ensure!(count > 0, "no {what} in the whole run: it proves nothing about them: {self:?}");
+            ensure!(
+                count > 0,
+                "no {what} in the whole run: it proves nothing about them: {self:?}"
+            );
         }
         Ok(())
     }
@@ -218,7 +221,8 @@ impl Crash {
 /// Whether the table holds the commit: it is among the last sixteen.
 fn landed(folder: &Path, commit_id: &str) -> Result<bool> {
     let warehouse = folder.join("lake");
-    let lake = Lake::open_local(&warehouse, &folder.join("catalog.db"), "weir", LakeOptions::default())?;
+    let lake =
+        Lake::open_local(&warehouse, &folder.join("catalog.db"), "weir", LakeOptions::default())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let base = runtime.block_on(lake.table(&TableName::raw("vending.health")))?;
     let Some(base) = base else { return Ok(false) };

@@ -113,7 +113,11 @@ impl Weir {
         while begun.elapsed() < Duration::from_secs(10) {
             if let Some(status) = child.try_wait()? {
                 if !status.success() {
-                    bail!("{} ended with {status} after SIGTERM; see {}", self.name, self.log.display());
+                    bail!(
+                        "{} ended with {status} after SIGTERM; see {}",
+                        self.name,
+                        self.log.display()
+                    );
                 }
                 return Ok(begun.elapsed());
             }

@@ -22,9 +22,24 @@ pub struct Counts(BTreeMap<&'static str, u64>);
 
 /// Everything that must happen in a long run, lest the run proves nothing about it.
 const MUST_HAPPEN: [&str; 18] = [
-    "crash", "freeze", "power cut", "client reset", "retention", "commit", "conflict", "unknown",
-    "already", "recovered", "fenced", "abandoned", "failed", "append", "delete", "rewrite",
-    "rollback", "expire",
+    "crash",
+    "freeze",
+    "power cut",
+    "client reset",
+    "retention",
+    "commit",
+    "conflict",
+    "unknown",
+    "already",
+    "recovered",
+    "fenced",
+    "abandoned",
+    "failed",
+    "append",
+    "delete",
+    "rewrite",
+    "rollback",
+    "expire",
 ];
 
 impl Counts {
@@ -76,7 +91,12 @@ impl Auditor {
     pub fn hear(&mut self, event: &IngestEvent) {
         match event {
             IngestEvent::BatchCommitted {
-                commit_id, conflicts, unknowns, already, recovered, ..
+                commit_id,
+                conflicts,
+                unknowns,
+                already,
+                recovered,
+                ..
             } => {
                 self.claimed.push(commit_id.clone());
                 self.counts.many("commit", 1);

@@ -345,12 +345,7 @@ impl Source for SimSource {
         let topic = self.broker.lock();
         let marks = partitions.iter().map(|partition| {
             let log = &topic.logs[*partition as usize];
-            Watermarks {
-                partition: *partition,
-                low: log.low,
-                high: log.high(),
-                stable: log.high(),
-            }
+            Watermarks { partition: *partition, low: log.low, high: log.high(), stable: log.high() }
         });
         Ok(marks.collect())
     }

@@ -125,7 +125,9 @@ impl Disk for SimDisk {
     fn fsync(&self, path: &Path) -> io::Result<()> {
         let mut state = self.lock();
         let id = *state.now.files.get(path).ok_or_else(|| gone(path))?;
-        if self.file_sync && let Some(file) = state.files.get_mut(&id) {
+        if self.file_sync
+            && let Some(file) = state.files.get_mut(&id)
+        {
             file.synced = Some(file.now.clone());
         }
         Ok(())
@@ -202,9 +204,10 @@ impl Disk for SimDisk {
         let state = self.lock();
         let entry = |p: &PathBuf, is_dir| {
             let inside = p.parent() == Some(path);
-            inside.then(|| p.file_name().map(|n| n.to_string_lossy().into_owned())).flatten().map(
-                |name| Entry { name, is_dir },
-            )
+            inside
+                .then(|| p.file_name().map(|n| n.to_string_lossy().into_owned()))
+                .flatten()
+                .map(|name| Entry { name, is_dir })
         };
         let files = state.now.files.keys().filter_map(|p| entry(p, false));
         Ok(files.chain(state.now.folders.iter().filter_map(|p| entry(p, true))).collect())

@@ -98,8 +98,7 @@ impl Context {
         let old = self.one_of(&entries)?;
         let path = old.file_path().to_string();
         let bytes = self.lake.io.new_input(&path).ok()?.read().await.ok()?;
-        let file =
-            self.copy(base, old.data_file(), bytes.to_vec(), old.record_count()).await?;
+        let file = self.copy(base, old.data_file(), bytes.to_vec(), old.record_count()).await?;
         self.snapshot(base, Operation::Overwrite, Some(&path), Some(file)).await
     }
 
@@ -203,8 +202,7 @@ impl Context {
         let folder = format!("{}/metadata", metadata.location());
         let (schema, spec) = (metadata.current_schema().clone(), metadata.default_partition_spec());
         let output = self.lake.io.new_output(format!("{folder}/{uuid}-m0.avro")).ok()?;
-        let builder =
-            ManifestWriterBuilder::new(output, Some(id), schema, spec.as_ref().clone());
+        let builder = ManifestWriterBuilder::new(output, Some(id), schema, spec.as_ref().clone());
         let mut manifest = builder.build_v2_data();
         let mut records = 0;
         for entry in live_entries(&self.lake, base).await.ok()? {

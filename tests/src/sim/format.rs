@@ -8,9 +8,7 @@ use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use weir_catalog::encode::{Encoded, FileEncoder, FileFormat, TableSchema};
 use weir_catalog::error::{CatalogError, Result};
-use weir_contract::contract::{
-    Allowed, Contract, Field, FieldType, Limits, Path, Requirement,
-};
+use weir_contract::contract::{Allowed, Contract, Field, FieldType, Limits, Path, Requirement};
 use weir_contract::names::column;
 
 /// What a row of the simulation says.

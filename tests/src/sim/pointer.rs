@@ -94,7 +94,8 @@ impl SimPointer {
     fn lock(&self) -> MutexGuard<'_, State> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now_ms = self.clock.now();
-        let (due, later) = std::mem::take(&mut state.late).into_iter().partition(|l| l.due_ms <= now_ms);
+        let (due, later) =
+            std::mem::take(&mut state.late).into_iter().partition(|l| l.due_ms <= now_ms);
         state.late = later;
         let due: Vec<Late> = due;
         for late in due {

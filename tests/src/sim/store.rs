@@ -27,20 +27,14 @@ use super::turn;
 pub const WAREHOUSE: &str = "/lake";
 
 /// A lake as one process sees it.
-pub fn lake(
-    disk: &SimDisk,
-    pointer: &SimPointer,
-    env: Env,
-    rng: &Rng,
-    parquet: bool,
-) -> Arc<Lake> {
+pub fn lake(disk: &SimDisk, pointer: &SimPointer, env: Env, rng: &Rng, parquet: bool) -> Arc<Lake> {
     let synced = SyncedStore::new(Arc::new(disk.clone()), WAREHOUSE);
     let store = SimStore { inner: synced, disk: disk.clone(), env: env.clone(), rng: rng.clone() };
     let store: Arc<dyn ObjectStore> = Arc::new(store);
     let io = file_io(store.clone());
     let backend = Arc::new(PointerBackend::new(pointer.clone(), io.clone(), env.clone()));
     let format: Arc<dyn FileFormat> =
-        if parquet { Arc::new(ParquetFormat) } else { Arc::new(LineFormat) };
+        if parquet { Arc::new(ParquetFormat::default()) } else { Arc::new(LineFormat) };
     let options = LakeOptions {
         snapshots_max: 12,
         metadata_log_max: 3,

@@ -358,12 +358,7 @@ fn poll<F: Future + ?Sized>(task: &mut Pin<Box<F>>) -> Poll<F::Output> {
 }
 
 /// `Progress::advance_since` without its check: the steps are moved to wherever the head is.
-fn advance_anywhere(
-    progress: &Progress,
-    _: &Progress,
-    commit_id: &str,
-    steps: &Steps,
-) -> Verdict {
+fn advance_anywhere(progress: &Progress, _: &Progress, commit_id: &str, steps: &Steps) -> Verdict {
     let mut moved = steps.clone();
     for (source, partitions) in &mut moved {
         for (partition, step) in partitions {
