@@ -10,7 +10,8 @@
 //! - *Integers* are integer literals; `5.0` and `5e0` are of the wrong type.
 //! - *Decimals* are read from the number's text and never rounded: `1.500` and `1e-2` are exact in
 //!   `decimal(18,4)`, `0.00001` is out of range.
-//! - *Doubles* are correctly rounded and finite; what is too small becomes zero.
+//! - *Doubles* are correctly rounded and finite; what is too small becomes zero. Zero has no sign:
+//!   readers differ in whether `-0.0` equals `0.0`.
 //! - *Times* are RFC 3339 with a zone; digits behind the sixth are cut; leap seconds are refused.
 //!   The event's time lies between the contract's lower bound and the record's Kafka time plus the
 //!   skew allowed, both inclusive.

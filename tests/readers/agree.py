@@ -196,6 +196,8 @@ def filters_of(name, field_type, column):
     if not held:
         return
     picked = [held[0], held[len(held) // 2], held[-1]]
+    if isinstance(held[0], float):
+        picked.append(0.0)
     values = [Literal(value, field_type) for value in dict.fromkeys(picked)]
     for value in values:
         if not value.writable:
@@ -289,10 +291,10 @@ def time_travel(readers, report):
     moment = datetime.datetime.fromtimestamp(before / 1000, datetime.timezone.utc)
     answers = {
         "weir": readers.weir_refuses("--as-of", iso(moment)),
-        "duckdb": readers.duckdb_refuses(moment),
+        "duckdb": readers.duckdb_counts(["true"], time=moment)[0] == [0, 0],
         "pyiceberg": readers.table.snapshot_as_of_timestamp(before) is None,
     }
-    report.check(f"before the first snapshot, {iso(moment)}, is refused", answers)
+    report.check(f"before the first snapshot, {iso(moment)}, has no rows", answers)
     report.count("snapshots", len(snapshots))
 
 

@@ -79,13 +79,6 @@ class Readers:
         selected = ", ".join(query.duckdb for query in queries)
         return self.duckdb.execute(f"SELECT {selected} FROM {self.source()}").fetchone()
 
-    def duckdb_refuses(self, time):
-        try:
-            self.duckdb_counts(["true"], time=time)
-        except Exception as error:  # DuckDB has no class of its own for it.
-            return "snapshot" in str(error).lower()
-        return False
-
     def duckdb_files(self):
         sql = f"""SELECT file_path, record_count FROM iceberg_metadata('{self.table.metadata_location}')
                   WHERE status <> 'DELETED' AND manifest_content = 'DATA'"""

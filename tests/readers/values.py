@@ -24,8 +24,12 @@ def literals(value, arrow_type):
     if isinstance(value, bool):
         return (str(value).lower(),) * 2
     if isinstance(value, datetime.datetime):
-        text = f"'{value.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}+00:00'"
-        return f"TIMESTAMP {text}", f"TIMESTAMPTZ {text}"
+        text = "'" + value.astimezone(UTC).isoformat(" ", "microseconds") + "'"
+        if 1700 <= value.year < 2200:
+            return f"TIMESTAMP {text}", f"TIMESTAMPTZ {text}"
+        # DataFusion counts nanoseconds in the literals of TIMESTAMP, which end with the year 2262.
+        far = f"""arrow_cast({text}, 'Timestamp(Microsecond, Some("UTC"))')"""
+        return far, f"TIMESTAMPTZ {text}"
     if isinstance(value, datetime.date):
         return (f"DATE '{value}'",) * 2
     if isinstance(value, decimal.Decimal):
@@ -77,6 +81,9 @@ def value_of_text(text, kind):
         return int(text)
     if pa.types.is_floating(kind):
         return float(text)
+    if pa.types.is_struct(kind):
+        members = {field.name: text[field.name] for field in kind}
+        return {n: None if v is None else value_of_text(v, kind.field(n).type) for n, v in members.items()}
     return text
 
 

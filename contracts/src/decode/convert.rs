@@ -128,7 +128,8 @@ impl Row {
             return problem(Reason::Unfit("a double"), at, number.end);
         }
         within(range, &value, &number)?;
-        values.push(self.number, value);
+        // Takes the sign from zero and nothing else.
+        values.push(self.number, value + 0.0);
         Ok(number.end)
     }
 

@@ -144,7 +144,10 @@ fn event(offset: i64) -> String {
         ("flag", (offset % 3 == 0).to_string()),
         ("small", pick(offset, &["-2147483648", "2147483647", "0"], offset * 7 - 1000)),
         ("large", pick(offset, &["-9223372036854775808", "9223372036854775807"], offset << 33)),
-        ("real", pick(offset, &["0", "1e300", "-1e300", "5e-324", "0.1"], offset * 3 - 500)),
+        (
+            "real",
+            pick(offset, &["0", "-0.0", "1e300", "-1e300", "5e-324", "0.1"], offset * 3 - 500),
+        ),
         ("money", pick(offset, &["-99999999999999.9999", "12345678901234.5678"], offset)),
         ("cents", pick(offset, &["-0.01", "9999999.99"], offset - 700)),
         ("huge", pick(offset, &["-1234567890123456789012345678.0123456789"], offset * 1_000_003)),
@@ -171,8 +174,13 @@ fn pick(offset: i64, extremes: &[&str], value: i64) -> String {
     if offset % 7 == 3 { extremes[extreme].into() } else { value.to_string() }
 }
 
-/// Before 1970 and after, with and without a zone's distance, up to the microsecond.
+/// Before 1970 and after, the first and the last that can be written, up to the microsecond.
 fn moment(offset: i64) -> String {
+    match offset % 100 {
+        50 => return "0001-01-01T00:00:00Z".into(),
+        99 => return "9999-12-31T23:59:59.999999Z".into(),
+        _ => {}
+    }
     let (year, micro) = (1900 + offset * 7 % 300, offset * 997 % 1_000_000);
     format!("{year}-0{}-15T0{}:30:00.{micro:06}+02:00", offset % 9 + 1, offset % 10)
 }

@@ -228,7 +228,7 @@ fn convert(
             if fits { Ok(number.to_string()) } else { Err(OutOfRange) }
         }
         FieldType::Double if numeric => {
-            let number: f64 = value.parse().unwrap();
+            let number = value.parse::<f64>().unwrap() + 0.0;
             let bound = |bound| match bound {
                 Bound::Double(bound) => bound,
                 Bound::Exact(_) => unreachable!("bounds of doubles are doubles"),
