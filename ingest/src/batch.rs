@@ -82,6 +82,13 @@ impl Batch {
         self.slots[index] = Some(Slot { position, target, step: None, probe: None });
     }
 
+    /// Holds a partition that has no position yet; nothing of it is taken until it begins.
+    pub fn hold(&mut self, partition: i32) {
+        if self.slot(partition).is_none() {
+            self.begin(partition, i64::MAX, None);
+        }
+    }
+
     /// Expects `probe` to be the record right before the partition's position.
     pub fn probe(&mut self, partition: i32, probe: Fingerprint) {
         if let Some(slot) = self.slot(partition) {

@@ -72,10 +72,8 @@ pub enum IngestEvent {
         /// Why.
         reason: String,
     },
-    /// A commit failed in a way that a later one may not: reading starts again at the heads.
-    CommitFailed {
-        /// The commit's id.
-        commit_id: String,
+    /// Something failed that may pass: reading starts again at the heads, a little later.
+    Interrupted {
         /// What failed.
         error: String,
         /// Failures in a row.
@@ -107,7 +105,7 @@ impl IngestEvent {
         match self {
             IngestEvent::ClientRebuilt { .. }
             | IngestEvent::BatchFenced { .. }
-            | IngestEvent::CommitFailed { .. } => true,
+            | IngestEvent::Interrupted { .. } => true,
             IngestEvent::BatchCommitted { recovered, .. } => recovered.is_some(),
             _ => false,
         }
@@ -151,11 +149,8 @@ impl fmt::Display for IngestEvent {
             IngestEvent::BatchAbandoned { records, reason } => {
                 write!(f, "abandoned a batch of {records} records: {reason}")
             }
-            IngestEvent::CommitFailed { error, failures, .. } => {
-                write!(
-                    f,
-                    "commit failed ({failures} in a row), reading again from the heads: {error}"
-                )
+            IngestEvent::Interrupted { error, failures } => {
+                write!(f, "interrupted ({failures} in a row), reading again from the heads: {error}")
             }
         }
     }

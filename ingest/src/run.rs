@@ -17,7 +17,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::{Either, select};
-use weir_catalog::error::CatalogError;
 use weir_catalog::table::Base;
 use weir_contract::class::ErrorClass;
 use weir_contract::decode::Decoder;
@@ -57,6 +56,10 @@ pub(crate) struct Run<'a, S: Source> {
     failures: u32,
     started_ms: i64,
     looked_at_ms: i64,
+    /// Something failed that may pass: nothing is read before this time, then from the heads.
+    recover_at_ms: Option<i64>,
+    /// Partitions that the group gave us and that the source has not been told to start.
+    unstarted: Vec<i32>,
 }
 
 /// What a turn brought.
@@ -98,6 +101,8 @@ impl<'a, S: Source> Run<'a, S> {
             failures: 0,
             started_ms,
             looked_at_ms: started_ms,
+            recover_at_ms: None,
+            unstarted: Vec::new(),
             stream,
         };
         run.starts(&identity.partitions).await?;
@@ -109,19 +114,52 @@ impl<'a, S: Source> Run<'a, S> {
             if self.told_to_end() {
                 return self.drain().await;
             }
-            if self.reached_targets().await? {
-                self.report.complete = true;
-                return Ok(());
-            }
-            let flush = self.decide_flush();
-            if flush == Flush::Now {
-                self.launch()?;
-            }
-            match self.next_turn(flush != Flush::Hold).await? {
-                Turn::Landed(outcome) => self.land(outcome).await?,
-                Turn::Event(event) => self.handle(event).await?,
+            match self.turn().await {
+                Ok(false) => {}
+                Ok(true) => {
+                    self.report.complete = true;
+                    return Ok(());
+                }
+                Err(error) if error.class == ErrorClass::Retry => {
+                    self.postpone(error)?;
+                    self.abandon("it could not be continued");
+                }
+                Err(error) => return Err(error),
             }
         }
+    }
+
+    /// One turn; true when the run has reached its targets.
+    async fn turn(&mut self) -> Result<bool, IngestError> {
+        if self.recover_at_ms.is_some_and(|at_ms| self.now_ms() >= at_ms) {
+            self.restart().await?;
+            self.recover_at_ms = None;
+        }
+        if self.reached_targets().await? {
+            return Ok(true);
+        }
+        let flush = self.decide_flush();
+        if flush == Flush::Now {
+            self.launch()?;
+        }
+        match self.next_turn(flush != Flush::Hold && self.recover_at_ms.is_none()).await? {
+            Turn::Landed(outcome) => self.land(outcome).await?,
+            Turn::Event(event) => self.handle(event).await?,
+        }
+        Ok(false)
+    }
+
+    /// Something failed that may pass: everything is read again from the heads, a little later. A
+    /// bounded run gives up after some failures in a row.
+    fn postpone(&mut self, error: IngestError) -> Result<(), IngestError> {
+        self.failures += 1;
+        let failures = self.failures;
+        self.tell(&IngestEvent::Interrupted { error: error.message.clone(), failures });
+        if self.stream.settings.until != Until::Forever && failures >= FAILURES_MAX {
+            return Err(error);
+        }
+        self.recover_at_ms = Some(self.now_ms() + (100 << failures.min(7)));
+        Ok(())
     }
 
     async fn handle(&mut self, event: Event<S::Batch>) -> Result<(), IngestError> {
@@ -138,11 +176,12 @@ impl<'a, S: Source> Run<'a, S> {
             Event::OutOfRange { partition, position } => {
                 self.abandon(&format!("partition {partition} has no offset {position} any more"));
                 self.settle().await?;
-                self.restart().await
+                self.restart_soon().await
             }
             Event::Reset(reason) => {
                 self.abandon(&reason);
                 self.batch.end_all();
+                self.unstarted.clear();
                 self.settle().await?;
                 self.tell(&IngestEvent::ClientRebuilt { reason });
                 Ok(())
@@ -181,10 +220,16 @@ impl<'a, S: Source> Run<'a, S> {
 
     async fn assigned(&mut self, partitions: &[i32]) -> Result<(), IngestError> {
         self.report.assignments += 1;
+        partitions.iter().for_each(|partition| self.batch.hold(*partition));
+        self.unstarted = partitions.to_vec();
+        if self.recover_at_ms.is_some() {
+            return Ok(());
+        }
         let starts = self.starts(partitions).await?;
         self.begin(&starts);
         let reads = self.reads(&starts);
         self.stream.source.start(&reads).await?;
+        self.unstarted.clear();
         self.tell(&IngestEvent::PartitionsStarted { offsets: starts });
         Ok(())
     }
@@ -196,6 +241,7 @@ impl<'a, S: Source> Run<'a, S> {
             self.abandon("partitions in it were revoked");
         }
         partitions.iter().for_each(|partition| self.batch.end(*partition));
+        self.unstarted.retain(|partition| !partitions.contains(partition));
         let landing = self.settle().await?;
         self.stream.source.release().await?;
         self.tell(&IngestEvent::PartitionsRevoked { partitions, lost });
@@ -203,7 +249,7 @@ impl<'a, S: Source> Run<'a, S> {
             return Ok(());
         }
         self.abandon("the batch before it is not in the table");
-        self.restart().await
+        self.restart_soon().await
     }
 
     /// Hands the open batch over to be committed.
@@ -230,7 +276,7 @@ impl<'a, S: Source> Run<'a, S> {
             return Ok(());
         }
         self.abandon("the batch before it is not in the table");
-        self.restart().await
+        self.restart_soon().await
     }
 
     async fn note(&mut self, outcome: Outcome) -> Result<Landing, IngestError> {
@@ -255,24 +301,12 @@ impl<'a, S: Source> Run<'a, S> {
                 Ok(Landing::Refused)
             }
             Err(error) if error.class() == ErrorClass::Retry => {
-                self.failed(commit_id, error).await?;
+                self.report.failed += 1;
+                self.postpone(error.into())?;
                 Ok(Landing::Refused)
             }
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// A commit failed in a way that may pass: waits, or gives up.
-    async fn failed(&mut self, commit_id: String, error: CatalogError) -> Result<(), IngestError> {
-        self.failures += 1;
-        let failures = self.failures;
-        self.tell(&IngestEvent::CommitFailed { commit_id, error: error.to_string(), failures });
-        if self.stream.settings.until != Until::Forever && failures >= FAILURES_MAX {
-            return Err(error.into());
-        }
-        let wait = Duration::from_millis(100 << failures.min(7));
-        self.stream.lake.env.clock.sleep(wait).await;
-        Ok(())
     }
 
     /// Throws the open batch away; the partitions stay held, without a position.
@@ -285,6 +319,11 @@ impl<'a, S: Source> Run<'a, S> {
         }
     }
 
+    /// [`Run::restart`], unless that is to wait.
+    async fn restart_soon(&mut self) -> Result<(), IngestError> {
+        if self.recover_at_ms.is_some() { Ok(()) } else { self.restart().await }
+    }
+
     /// Reads all partitions held from the table's heads again.
     async fn restart(&mut self) -> Result<(), IngestError> {
         let held = self.batch.partitions();
@@ -294,6 +333,12 @@ impl<'a, S: Source> Run<'a, S> {
         let starts = self.starts(&held).await?;
         self.begin(&starts);
         let reads = self.reads(&starts);
+        if !self.unstarted.is_empty() {
+            let new = |(partition, _): &&(i32, i64)| self.unstarted.contains(partition);
+            let first: Vec<_> = reads.iter().filter(new).copied().collect();
+            self.stream.source.start(&first).await?;
+            self.unstarted.clear();
+        }
         self.stream.source.restart(&reads).await?;
         self.tell(&IngestEvent::PartitionsStarted { offsets: starts });
         Ok(())

@@ -95,6 +95,8 @@ pub struct Report {
     pub fenced: u64,
     /// Batches thrown away for any other reason.
     pub abandoned: u64,
+    /// Commits that failed in a way that may pass.
+    pub failed: u64,
     /// Times that the group gave us partitions.
     pub assignments: u64,
     /// Records delivered again, or past the run's end.

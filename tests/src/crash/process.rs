@@ -25,8 +25,8 @@ pub struct Heard {
     pub takeovers: u64,
     /// Clients that died and were built anew.
     pub rebuilt: u64,
-    /// Commits that failed in a way that may pass.
-    pub failed: u64,
+    /// Failures that passed: the broker or the catalog was away for a while.
+    pub interrupted: u64,
 }
 
 /// What is known of all processes at the moment.
@@ -199,7 +199,7 @@ fn hear(line: &str, name: &str, ear: &mut Ear, pending: &mut BTreeSet<String>) {
         "batch_fenced" => ear.heard.fenced += 1,
         "batch_abandoned" => ear.heard.abandoned += 1,
         "client_rebuilt" => ear.heard.rebuilt += 1,
-        "commit_failed" => ear.heard.failed += 1,
+        "interrupted" => ear.heard.interrupted += 1,
         "partitions_started" => {
             let stream = line["fields"]["stream"].to_string();
             for pair in event["offsets"].as_array().into_iter().flatten() {

@@ -112,7 +112,7 @@ impl Auditor {
             }
             IngestEvent::BatchFenced { .. } => self.counts.many("fenced", 1),
             IngestEvent::BatchAbandoned { .. } => self.counts.many("abandoned", 1),
-            IngestEvent::CommitFailed { .. } => self.counts.many("failed", 1),
+            IngestEvent::Interrupted { .. } => self.counts.many("interrupted", 1),
             _ => {}
         }
     }
