@@ -34,7 +34,7 @@ const MUST_HAPPEN: [&str; 18] = [
     "recovered",
     "fenced",
     "abandoned",
-    "failed",
+    "interrupted",
     "append",
     "delete",
     "rewrite",
