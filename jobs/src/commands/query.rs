@@ -142,7 +142,8 @@ mod tests {
         let class: ArrayRef = Arc::new(StringArray::from(vec![Some("not_json"), None]));
         let at: ArrayRef = Arc::new(Int32Array::from(vec![None, Some(7)]));
         let fields = [("class", DataType::Utf8), ("at", DataType::Int32)];
-        let fields: Fields = fields.map(|(name, kind)| Field::new(name, kind, true)).into();
+        let fields = fields.map(|(name, kind)| Arc::new(Field::new(name, kind, true)));
+        let fields = Fields::from_iter(fields);
         let nulls = Some(vec![true, false].into());
         let error: ArrayRef = Arc::new(StructArray::new(fields, vec![class, at], nulls));
         let lists = [Some(vec![Some(1), None]), None];

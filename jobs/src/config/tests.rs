@@ -1,6 +1,8 @@
 //! The config as a whole: a golden file, precedence, and every kind of mistake.
 
 use super::*;
+use weir_ingest::resume::Start;
+
 use crate::config::raw::Inputs;
 
 const SMALL: &str = r#"
