@@ -150,7 +150,10 @@ impl fmt::Display for IngestEvent {
                 write!(f, "abandoned a batch of {records} records: {reason}")
             }
             IngestEvent::Interrupted { error, failures } => {
-                write!(f, "interrupted ({failures} in a row), reading again from the heads: {error}")
+                write!(
+                    f,
+                    "interrupted ({failures} in a row), reading again from the heads: {error}"
+                )
             }
         }
     }

@@ -479,11 +479,10 @@ impl<'a, S: Source> Run<'a, S> {
         for _ in 0..2 {
             let left = Duration::from_millis((ends_ms - self.now_ms()).max(0) as u64);
             match self.await_flight(left).await {
-                Some(outcome) => {
-                    if self.note(outcome).await? == Landing::Refused {
-                        self.abandon("the run ended");
-                    }
-                }
+                Some(outcome) => match self.note(outcome).await? {
+                    Landing::Committed => {}
+                    Landing::Refused => self.abandon("the run ended"),
+                },
                 None if self.flight.is_some() => {
                     self.abandon("the run ended before the batch ahead of it was committed");
                     return Ok(());

@@ -163,7 +163,7 @@ fn columns_that_the_table_lacks_or_types_otherwise_are_refused() {
     let column: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
     for name in ["stranger", "quantity"] {
         let rows = RecordBatch::try_from_iter_with_nullable([(name, column.clone(), true)]);
-        let mut encoder = ParquetFormat.encoder(&schema(), None).unwrap();
+        let mut encoder = ParquetFormat::default().encoder(&schema(), None).unwrap();
         let error = encoder.write(&rows.unwrap()).unwrap_err();
         assert_eq!(error.class(), ErrorClass::BadConfig);
         assert!(error.to_string().contains(name), "{error}");

@@ -197,6 +197,7 @@ fn value(contract: &Contract, field: &Field, dice: &mut Dice<'_>) -> String {
 }
 
 /// A value of the field's type, right or wrong.
+#[allow(clippy::too_many_lines)] // a table
 fn typed_value(contract: &Contract, field: &Field, dice: &mut Dice<'_>) -> String {
     let whole = [
         "0",

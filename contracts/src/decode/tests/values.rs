@@ -91,6 +91,7 @@ fn wrong_types() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines)] // a table
 fn out_of_range() {
     check_member(
         OutOfRange,
