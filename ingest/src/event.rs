@@ -49,6 +49,8 @@ pub enum IngestEvent {
         rows: u64,
         /// Rejected records.
         rejected: u64,
+        /// Offsets without a record.
+        absent: u64,
         /// Attempts that another writer beat.
         conflicts: u32,
         /// Attempts whose outcome was unknown at first.
@@ -88,6 +90,7 @@ impl IngestEvent {
             snapshot_id: receipt.snapshot_id,
             rows: steps.iter().map(|(_, step)| step.rows as u64).sum(),
             rejected: steps.iter().map(|(_, step)| step.rejected as u64).sum(),
+            absent: steps.iter().map(|(_, step)| step.absent as u64).sum(),
             conflicts: receipt.conflicts,
             unknowns: receipt.unknowns,
             already: receipt.already,

@@ -27,7 +27,7 @@ use crate::batch::Batch;
 use crate::event::IngestEvent;
 use crate::flight::{Committer, Flight, Outcome, landed};
 use crate::flush::{Flush, FlushFacts, decide_flush};
-use crate::resume::{Problem, Resume, ResumeFacts, decide_resume};
+use crate::resume::{AcceptKind, Problem, Resume, ResumeFacts, decide_resume};
 use crate::source::{Event, Source};
 use crate::stream::{IngestError, Report, Stream, Until};
 use crate::writer::{DayWriter, Writer};
@@ -140,6 +140,7 @@ impl<'a, S: Source> Run<'a, S> {
         }
         let flush = self.decide_flush();
         if flush == Flush::Now {
+            self.still_the_same_topic().await?;
             self.launch()?;
         }
         match self.next_turn(flush != Flush::Hold && self.recover_at_ms.is_none()).await? {
@@ -222,7 +223,7 @@ impl<'a, S: Source> Run<'a, S> {
         self.report.assignments += 1;
         partitions.iter().for_each(|partition| self.batch.hold(*partition));
         self.unstarted = partitions.to_vec();
-        if self.recover_at_ms.is_some() {
+        if self.recover_at_ms.is_some() && !partitions.is_empty() {
             return Ok(());
         }
         let starts = self.starts(partitions).await?;
@@ -250,6 +251,17 @@ impl<'a, S: Source> Run<'a, S> {
         }
         self.abandon("the batch before it is not in the table");
         self.restart_soon().await
+    }
+
+    /// A topic that is deleted and made again delivers its records without any event: whatever was
+    /// read before this answer is of the topic that it names, or was made after it.
+    async fn still_the_same_topic(&mut self) -> Result<(), IngestError> {
+        let found = self.stream.source.identity().await?.source;
+        if found == self.id {
+            return Ok(());
+        }
+        let (kind, known) = (AcceptKind::RecreatedTopic, self.id.to_string());
+        Err(self.stopped(&[Problem::NewSource { kind, known, found: found.to_string() }]))
     }
 
     /// Hands the open batch over to be committed.
@@ -492,6 +504,7 @@ impl<'a, S: Source> Run<'a, S> {
             if self.batch.moved_at_ms().is_none() {
                 break;
             }
+            self.still_the_same_topic().await?;
             self.launch()?;
         }
         self.report.complete = !self.stream.shutdown.load(Ordering::Relaxed);

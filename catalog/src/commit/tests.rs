@@ -1,3 +1,5 @@
+//! Commits: races, lost answers, overwrites, expiry, what is bounded.
+
 use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! Raw tables from contracts, as the design says.
+
 use tempfile::TempDir;
 use weir_contract::class::ErrorClass;
 

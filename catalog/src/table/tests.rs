@@ -1,3 +1,5 @@
+//! Opening lakes, and what a base says.
+
 use tempfile::TempDir;
 use weir_contract::class::ErrorClass;
 

@@ -1,18 +1,13 @@
 //! `weir ingest`: one thread for each stream, each with a Kafka client and a loop of its own.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use serde_json::{Map, Value, json};
-use weir_catalog::Lake;
-use weir_contract::contract::Contract;
-use weir_contract::names::TableName;
-use weir_ingest::event::IngestEvent;
 use weir_ingest::flush::FlushLimits;
 use weir_ingest::kafka::KafkaSource;
-use weir_ingest::source::Source;
-use weir_ingest::stream::{IngestError, Report, Settings, Stream, Until};
+use weir_ingest::stream::{Settings, Until};
 
+use super::stream_job::{Ended, Job};
 use super::{kafka_settings, lake, selected};
 use crate::cli;
 use crate::commands::contracts;
@@ -23,21 +18,6 @@ use crate::shutdown;
 
 /// The least memory with which a stream makes progress.
 const STREAM_MEMORY_MIN: usize = 16 << 20;
-
-struct Job {
-    name: String,
-    lake: Arc<Lake>,
-    contract: Arc<Contract>,
-    source: KafkaSource,
-    settings: Settings,
-    shutdown: Arc<AtomicBool>,
-}
-
-struct Ended {
-    name: String,
-    report: Report,
-    result: Result<(), IngestError>,
-}
 
 /// Ingests the selected streams.
 pub fn run(asked: &cli::Ingest, session: &mut Session) -> Result<Done, Failure> {
@@ -100,50 +80,6 @@ fn settings(asked: &cli::Ingest, config: &Config, memory: usize) -> Settings {
             (false, None) => Until::Forever,
         },
         ..Settings::default()
-    }
-}
-
-impl Job {
-    async fn run(self) -> Ended {
-        let Job { name, lake, contract, mut source, settings, shutdown } = self;
-        let table = TableName::raw(&name);
-        let mut listen = |event: &IngestEvent| log(&name, &table, event);
-        let stream = Stream {
-            lake,
-            source: &mut source,
-            contract,
-            table: table.clone(),
-            settings,
-            spawn: Arc::new(|work| {
-                let task = tokio::spawn(work);
-                Box::pin(async move {
-                    match task.await {
-                        Ok(outcome) => outcome,
-                        Err(error) => Err(weir_catalog::CatalogError::bug(format!(
-                            "a commit's task ended without an outcome: {error}"
-                        ))),
-                    }
-                })
-            }),
-            shutdown,
-            listen: &mut listen,
-        };
-        let (report, result) = stream.run().await;
-        if let Err(error) = &result {
-            // At once: the other streams may go on for ever.
-            tracing::error!(stream = %name, table = %table, error_class = %error.class, "{error}");
-        }
-        source.close().await;
-        Ended { name, report, result }
-    }
-}
-
-/// One event as one line: its text for people, and whole as JSON for machines.
-fn log(stream: &str, table: &TableName, event: &IngestEvent) {
-    let detail = serde_json::to_string(event).unwrap_or_default();
-    match event {
-        _ if event.is_warning() => tracing::warn!(stream, %table, detail, "{event}"),
-        _ => tracing::info!(stream, %table, detail, "{event}"),
     }
 }
 

@@ -5,6 +5,7 @@ pub mod ingest;
 pub mod lag;
 pub mod look;
 pub mod query;
+mod stream_job;
 pub mod verify;
 
 use weir_catalog::{Lake, LakeOptions};

@@ -1,3 +1,5 @@
+//! The SQLite catalog: its schema, races, and files that are something else.
+
 use std::time::Duration;
 
 use rusqlite::OpenFlags;

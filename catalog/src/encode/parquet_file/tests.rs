@@ -1,3 +1,5 @@
+//! Parquet files and what manifests say of them.
+
 use arrow_array::builder::{Decimal128Builder, StringBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::{

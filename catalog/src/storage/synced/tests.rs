@@ -1,3 +1,5 @@
+//! The order of syncs, and what a crash leaves.
+
 use std::io;
 use std::ops::Range;
 use std::path::{Path as FsPath, PathBuf};
