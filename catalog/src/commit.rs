@@ -5,7 +5,7 @@
 //! is looked for before anything else. Data files and manifests are never deleted here; a
 //! metadata file only when it fell off the metadata log by a commit that is known to have landed.
 
-mod prepare;
+pub(crate) mod prepare;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -21,6 +21,7 @@ use weir_contract::progress::{Step, Steps};
 
 use crate::backend::Outcome;
 use crate::commit::Change;
+use crate::commit::prepare::add_totals;
 use crate::files::NewFile;
 use crate::manifests::{FileChange, write_snapshot};
 use crate::scan::plan;
@@ -125,7 +126,8 @@ pub async fn foreign(lake: &Lake, added: Vec<NewFile>, removed: &[String]) -> Ba
     let base = current(lake).await;
     let snapshot_id = lake.env.ids.snapshot_id();
     let change = FileChange { snapshot_id, added: &added, removed };
-    let listed = write_snapshot(lake, &base, &change).await.expect("a snapshot");
+    let mut listed = write_snapshot(lake, &base, &change).await.expect("a snapshot");
+    add_totals(&mut listed.summary, base.metadata().current_snapshot().map(|s| &**s));
     add_snapshot(lake, &base, snapshot_id, listed.location, listed.summary).await
 }
 

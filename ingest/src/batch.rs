@@ -33,7 +33,6 @@ impl Slot {
         if offset <= self.position {
             return false;
         }
-        if offset - self.position > 40 { eprintln!("GAPEND position {} end {}", self.position, offset); }
         let step = self.step.get_or_insert(Step::at(self.position));
         step.absent += offset - self.position;
         step.until = offset;
@@ -233,7 +232,6 @@ impl Batch {
             taken.passed_over += 1;
             return;
         }
-        if record.offset - slot.position > 40 { eprintln!("GAPREC partition {} position {} record {}", record.partition, slot.position, record.offset); }
         let step = slot.step.get_or_insert(Step::at(slot.position));
         // Offsets between two records of one partition: transaction markers, aborted transactions,
         // records that compaction removed.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -30,4 +31,18 @@ pub fn listen() -> Result<Arc<AtomicBool>, Failure> {
         }
     });
     Ok(flag)
+}
+
+/// Ends the process with `code` once `after` has passed since the first signal, if it has not ended by
+/// itself: a crash at any instruction leaves the old state or the new.
+pub fn give_up(flag: &Arc<AtomicBool>, after: Duration, code: i32) {
+    let flag = flag.clone();
+    std::thread::spawn(move || {
+        while !flag.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        std::thread::sleep(after);
+        tracing::warn!("what was under way did not end in time and was abandoned");
+        std::process::exit(code);
+    });
 }

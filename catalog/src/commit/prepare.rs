@@ -137,7 +137,7 @@ const TOTALS: [(&str, &str, &str); 6] = [
 ];
 
 /// Totals of the parent, moved on; a total that the parent does not tell stays unknown.
-fn add_totals(summary: &mut HashMap<String, String>, parent: Option<&Snapshot>) {
+pub(crate) fn add_totals(summary: &mut HashMap<String, String>, parent: Option<&Snapshot>) {
     let number = |map: &HashMap<String, String>, key: &str| map.get(key)?.parse::<i64>().ok();
     for (total, added, removed) in TOTALS {
         let before = match parent {

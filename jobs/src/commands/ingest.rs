@@ -1,8 +1,10 @@
 //! `weir ingest`: one thread for each stream, each with a Kafka client and a loop of its own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use weir_contract::class::ErrorClass;
 use weir_ingest::flush::FlushLimits;
 use weir_ingest::kafka::KafkaSource;
 use weir_ingest::stream::{Settings, Until};
@@ -18,6 +20,10 @@ use crate::shutdown;
 
 /// The least memory with which a stream makes progress.
 const STREAM_MEMORY_MIN: usize = 16 << 20;
+
+/// How long after the first signal the process ends, whatever is still under way: a call to a broker
+/// that does not answer is not waited for, the batch is abandoned whole.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(9);
 
 /// Ingests the selected streams.
 pub fn run(asked: &cli::Ingest, session: &mut Session) -> Result<Done, Failure> {
@@ -37,6 +43,8 @@ pub fn run(asked: &cli::Ingest, session: &mut Session) -> Result<Done, Failure> 
     // Signals are heard, and timers made, on the runtime.
     let _entered = runtime.enter();
     let shutdown = shutdown::listen()?;
+    let bounded = asked.until_latest || asked.duration.is_some();
+    shutdown::give_up(&shutdown, GIVE_UP_AFTER, if bounded { 75 } else { 0 });
     let mut jobs = Vec::new();
     for (name, stream) in streams {
         let settings = settings(asked, &config, memory);
@@ -86,9 +94,10 @@ fn settings(asked: &cli::Ingest, config: &Config, memory: usize) -> Settings {
 fn tell(asked: &cli::Ingest, session: &mut Session, ended: Vec<Ended>) -> Result<Done, Failure> {
     let mut results = Map::new();
     let mut failures = Vec::new();
-    let mut idle = true;
+    let (mut idle, mut complete) = (true, true);
     for Ended { name, report, result } in ended {
         idle &= report.commits == 0 && result.is_ok();
+        complete &= report.complete;
         session.output.say(format!(
             "{name}: {} rows and {} rejected records in {} commits{}",
             report.rows,
@@ -106,6 +115,10 @@ fn tell(asked: &cli::Ingest, session: &mut Session, ended: Vec<Ended>) -> Result
     session.output.result("streams", results);
     failures.sort_by_key(|(_, error)| error.class.exit_code());
     let Some((_, worst)) = failures.first() else {
+        if asked.until_latest && !complete {
+            let what = "a signal ended the run before it had reached the ends";
+            return Err(Failure::new(ErrorClass::Retry, what));
+        }
         return Ok(if asked.exit_99_when_idle && idle { Done::Idle } else { Done::Done });
     };
     let failure = Failure::new(worst.class, &worst.message);

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use weir_catalog::{Lake, LakeOptions};
 use weir_contract::names::TableName;
+use weir_ingest::kafka::{KafkaSettings, KafkaSource};
+use weir_ingest::source::Source;
 
 pub use feeder::{Feeder, List, write_csv};
 pub use process::{Ear, Heard, Weir, lock};
@@ -114,6 +116,7 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
         crash.check()?;
     }
     let list = feeder.finish()?;
+    await_transactions(&kafka)?;
     std::thread::sleep(Duration::from_secs(2));
     for process in &mut crash.processes {
         process.stop()?;
@@ -121,6 +124,32 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
     let config = write_config(plan, &kafka, "last")?;
     let report = finish(crash.report, &list, &lock(&ear).heard, begun);
     Ok(Outcome { report, config, list, kafka })
+}
+
+/// Waits until every transaction has its marker: only then can a reader see what came after it.
+fn await_transactions(kafka: &Kafka) -> Result<()> {
+    let mut source = KafkaSource::open(KafkaSettings {
+        bootstrap: kafka.bootstrap().into(),
+        topic: "vending.health".into(),
+        group: "crash-suite".into(),
+        instance: None,
+        memory: 4 << 20,
+        properties: Default::default(),
+    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let partitions: Vec<i32> = (0..PARTITIONS).collect();
+    let begun = Instant::now();
+    loop {
+        let marks = runtime.block_on(source.watermarks(&partitions))?;
+        if marks.iter().all(|mark| mark.stable == mark.high) {
+            return Ok(());
+        }
+        ensure!(
+            begun.elapsed() < Duration::from_secs(90),
+            "a transaction is still open after 90 s: {marks:?}"
+        );
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 /// Brings the table to the topic's end, by one last run.
