@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use rdkafka::types::RDKafkaErrorCode as Code;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 use weir_contract::class::ErrorClass;
 
 use super::batch::KafkaBatch;
@@ -200,7 +200,7 @@ impl KafkaSource {
                 Control::Committed(Err(failure)) => {
                     debug!(error = failure.message, "group offsets were not published");
                 }
-                Control::Log { level: ..3, message } => error!(target: "librdkafka", "{message}"),
+                Control::Log { level: ..3, message } => warn!(target: "librdkafka", "{message}"),
                 Control::Log { message, .. } => debug!(target: "librdkafka", "{message}"),
             }
             if !self.due.is_empty() {
