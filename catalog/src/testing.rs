@@ -100,7 +100,7 @@ pub async fn file(lake: &Lake, base: &Base, partition: i32, from: i64, until: i6
 
 pub fn steps(partition: i32, from: i64, until: i64) -> Steps {
     let rows = until - from;
-    let step = Step { from, until, rows, rejected: 0, absent: 0, lost: 0, last: None };
+    let step = Step { from, until, rows, rejected: 0, absent: 0, lost: 0, extra: 0, last: None };
     BTreeMap::from([(source(), BTreeMap::from([(partition, step)]))])
 }
 

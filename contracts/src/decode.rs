@@ -40,7 +40,6 @@ mod sink;
 mod store;
 #[cfg(test)]
 mod tests;
-mod time;
 
 use arrow_array::RecordBatch;
 
@@ -48,6 +47,7 @@ use crate::class::RejectClass;
 
 pub use self::decoder::Decoder;
 pub use self::plan::raw_schema;
+pub(crate) use self::plan::arrow_type;
 
 /// A Kafka record.
 #[derive(Debug, Clone, Copy)]

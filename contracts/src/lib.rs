@@ -3,6 +3,7 @@
 //! - [`contract`]: a stream's data contract (Open Data Contract Standard 3.2 YAML) and its checks.
 //! - [`decode`]: bytes of Kafka records → Arrow columns and rejects.
 //! - [`progress`]: the vector of offsets that every table carries, and the rules by which it moves.
+//! - [`reference`]: CSV files to the rows that a reference table lacks.
 //! - [`class`]: the closed lists of error and reject classes.
 //! - [`names`]: every name that is written to disk or to the wire.
 //!
@@ -13,3 +14,5 @@ pub mod contract;
 pub mod decode;
 pub mod names;
 pub mod progress;
+pub mod reference;
+mod time;

@@ -8,6 +8,12 @@ use sha2::{Digest, Sha256};
 /// Namespace of the tables that ingest writes.
 pub const NAMESPACE_RAW: &str = "raw";
 
+/// First part of the source whose offsets are the loads of a reference table.
+pub const NAMESPACE_SEED: &str = "seed";
+
+/// Namespace of the reference tables, which `weir seed` writes.
+pub const NAMESPACE_REF: &str = "ref";
+
 /// Reserved columns of a raw table, behind the contract's own.
 pub mod column {
     /// Short id of the source; the full one stands in the table property `weir.source.<short>`.
@@ -34,6 +40,13 @@ pub mod column {
     pub const HEADERS: &str = "_headers";
     /// 0; raised by redrive.
     pub const REV: &str = "_rev";
+
+    /// Number of the load that brought the row; the one reserved column of a reference table.
+    pub const LOAD: &str = "_load";
+    /// From when on a row of a reference table holds.
+    pub const VALID_FROM: &str = "valid_from";
+    /// Until when it holds, that instant not included; null while it does.
+    pub const VALID_TO: &str = "valid_to";
 
     /// The event's time: partitions every raw table by day.
     pub const EVENT_TIME: &str = "event_time";
@@ -69,6 +82,8 @@ pub mod key {
     pub const ACCEPTED: &str = "weir.accepted";
     /// Table property: foreign deletions that were acknowledged, JSON array.
     pub const ACKNOWLEDGED: &str = "weir.acknowledged";
+    /// Table property of a reference table: the columns of its business key, JSON array.
+    pub const REFERENCE_KEY: &str = "weir.reference-key";
 
     /// Summary: the id of the commit that made the snapshot.
     pub const COMMIT_ID: &str = "weir.commit-id";
@@ -95,6 +110,12 @@ impl TableName {
     /// `raw.<stream with dots as underscores>`, the raw table of a stream.
     pub fn raw(stream: &str) -> TableName {
         TableName { namespace: NAMESPACE_RAW.into(), name: stream.replace(['.', '-'], "_") }
+    }
+
+    /// `ref.<name>`, the table of the reference contract `ref.<name>`.
+    pub fn reference(id: &str) -> TableName {
+        let name = id.strip_prefix("ref.").unwrap_or(id);
+        TableName { namespace: NAMESPACE_REF.into(), name: name.replace(['.', '-'], "_") }
     }
 }
 

@@ -41,7 +41,7 @@ pub struct Progress {
 
 /// One partition of one source: what became of the offsets `start..until`.
 ///
-/// `rows + rejected + absent + lost + removed == until - start`, and none is negative.
+/// `rows + rejected + absent + lost + removed == until - start + extra`, and none is negative.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Partition {
     /// The first offset that the table answers for.
@@ -58,6 +58,8 @@ pub struct Partition {
     pub lost: i64,
     /// Rows that were deleted by others, acknowledged by an operator.
     pub removed: i64,
+    /// Rows beyond one an offset: 0 but in a reference table, where an offset is a load.
+    pub extra: i64,
     /// The last record consumed; only where the broker gives no topic id.
     pub last: Option<Fingerprint>,
 }
@@ -153,26 +155,33 @@ impl Partition {
             ("lost", self.lost),
             ("removed", self.removed),
         ];
-        adds_up(("start", self.start), self.until, &counters)?;
+        adds_up(("start", self.start), self.until, self.extra, &counters)?;
         within(self.last, self.start, self.until)
     }
 }
 
-/// Whether the counters are counts and explain each offset of the range once.
-fn adds_up(from: (&str, i64), until: i64, counters: &[(&str, i64)]) -> Result<(), String> {
+/// Whether the counters are counts and explain each offset of the range once, and `extra` rows.
+fn adds_up(
+    from: (&str, i64),
+    until: i64,
+    extra: i64,
+    counters: &[(&str, i64)],
+) -> Result<(), String> {
     let (from_name, from) = from;
     if from < 0 || until < from {
         return Err(format!("{from_name} {from}, until {until} is not a range of offsets"));
     }
-    if let Some((name, count)) = counters.iter().find(|(_, count)| *count < 0) {
+    let mut counts = counters.iter().copied().chain([("extra", extra)]);
+    if let Some((name, count)) = counts.find(|(_, count)| *count < 0) {
         return Err(format!("{name} is {count}"));
     }
     let sum: i128 = counters.iter().map(|(_, count)| i128::from(*count)).sum();
-    let offsets = i128::from(until) - i128::from(from);
-    if sum != offsets {
+    let records = i128::from(until) - i128::from(from) + i128::from(extra);
+    if sum != records {
+        let beyond = if extra == 0 { String::new() } else { format!(" + extra {extra}") };
         let terms: Vec<String> = counters.iter().map(|(n, c)| format!("{n} {c}")).collect();
         return Err(format!(
-            "{} make {sum}, but until {until} - {from_name} {from} makes {offsets}",
+            "{} make {sum}, but until {until} - {from_name} {from}{beyond} makes {records}",
             terms.join(" + ")
         ));
     }

@@ -67,7 +67,7 @@ impl<'f> Sink<'f> {
 }
 
 /// A value as messages show it: quoted, escaped, and cut where it is long.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     const SHOWN_MAX: usize = 60;
     match text.char_indices().nth(SHOWN_MAX) {
         Some((cut, _)) => format!("{:?}...", &text[..cut]),

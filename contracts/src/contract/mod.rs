@@ -20,5 +20,7 @@ mod value;
 mod yaml;
 
 pub use diagnostic::Diagnostic;
+pub(crate) use diagnostic::quoted;
 pub use document::parse;
 pub use model::*;
+pub(crate) use value::{decimal, double, integer, nearest};

@@ -44,12 +44,12 @@ pub(super) fn time_us(text: &str) -> Result<i64, String> {
 }
 
 /// A whole number in decimal digits.
-pub(super) fn integer(text: &str) -> Result<i128, String> {
+pub(crate) fn integer(text: &str) -> Result<i128, String> {
     text.parse::<i128>().map_err(|_| "a whole number in decimal digits is needed".to_owned())
 }
 
 /// A finite double.
-pub(super) fn double(text: &str) -> Result<f64, String> {
+pub(crate) fn double(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(number) if number.is_finite() => Ok(number),
         _ => Err("a finite number is needed".to_owned()),
@@ -57,7 +57,7 @@ pub(super) fn double(text: &str) -> Result<f64, String> {
 }
 
 /// The unscaled value of a decimal at `scale`, exactly, with at most `precision` digits.
-pub(super) fn decimal(text: &str, precision: u8, scale: u8) -> Result<i128, String> {
+pub(crate) fn decimal(text: &str, precision: u8, scale: u8) -> Result<i128, String> {
     let (negative, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
@@ -116,7 +116,7 @@ pub(super) fn is_name(text: &str) -> bool {
 pub(super) const NAME_MAX: usize = 128;
 
 /// The entry of `known` that `text` is most likely meant to be.
-pub(super) fn nearest<'k>(text: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(text: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let text = text.to_ascii_lowercase();
     if text.len() > NAME_MAX {
         return None;

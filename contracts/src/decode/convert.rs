@@ -5,7 +5,7 @@ use super::number::{self, DecimalFault, Number};
 use super::scan::{self, Quoted};
 use super::sink::{Reason, Row, Trouble, problem};
 use super::store::{Range, Role, TextRule, WholeRule};
-use super::time;
+use crate::time;
 
 /// Each reads the value at `at` into the row and says where it ends. A value of another JSON type
 /// is [`Trouble::Other`].

@@ -11,8 +11,9 @@ use super::reject::{self, Fault};
 use super::reserved::Reserved;
 use super::shapes::{Shapes, Trace, UNKNOWN_MAX};
 use super::sink::Sink;
-use super::{Chunk, Outcome, Record, column, extra, scan, time};
+use super::{Chunk, Outcome, Record, column, extra, scan};
 use crate::contract::Contract;
+use crate::time;
 
 /// Decodes the records of one stream; to be reused, since it learns how the records look.
 #[derive(Debug)]

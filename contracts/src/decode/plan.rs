@@ -252,7 +252,7 @@ fn hash(name: &[u8]) -> u64 {
 }
 
 /// The Arrow type of a contract column.
-pub(super) fn arrow_type(kind: FieldType) -> DataType {
+pub(crate) fn arrow_type(kind: FieldType) -> DataType {
     match kind {
         FieldType::String | FieldType::Json => DataType::Utf8,
         FieldType::Boolean => DataType::Boolean,

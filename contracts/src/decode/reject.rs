@@ -4,10 +4,10 @@ use super::general::{Duplicate, Findings, Wrong};
 use super::plan::{Plan, TOP};
 use super::scan::{self, Quoted, Stop};
 use super::sink::{Problem, Reason};
-use super::time;
 use crate::class::RejectClass;
 use crate::contract::{Bound, Contract, FieldType};
 use crate::names::column;
+use crate::time;
 
 /// The most characters of a record's text that a message repeats.
 const TEXT_MAX: usize = 120;

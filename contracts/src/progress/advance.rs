@@ -11,8 +11,8 @@ mod tests;
 
 /// What became of the offsets `from..until` of one partition in one batch.
 ///
-/// `rows + rejected + absent + lost == until - from`, and none is negative. A step of no offsets
-/// writes down where a partition starts before any of its records is read.
+/// `rows + rejected + absent + lost == until - from + extra`, and none is negative. A step of no
+/// offsets writes down where a partition starts before any of its records is read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Step {
     /// The head that the batch continues.
@@ -27,6 +27,8 @@ pub struct Step {
     pub absent: i64,
     /// Offsets lost to retention, accepted by an operator.
     pub lost: i64,
+    /// Rows beyond one an offset; only of loads of a reference table.
+    pub extra: i64,
     /// The last record of the batch; only where the broker gives no topic id. None keeps the
     /// fingerprint that the partition has.
     pub last: Option<Fingerprint>,
@@ -170,6 +172,7 @@ impl Partition {
             absent: add(self.absent, step.absent)?,
             lost: add(self.lost, step.lost)?,
             removed: self.removed,
+            extra: add(self.extra, step.extra)?,
             last: step.last.or(self.last),
         };
         // The step adds up, so this fails only where the vector itself did not.
@@ -214,7 +217,7 @@ fn check(commit_id: &str, steps: &Steps) -> Result<(), String> {
                 ("absent", step.absent),
                 ("lost", step.lost),
             ];
-            adds_up(("from", step.from), step.until, &counters).map_err(named)?;
+            adds_up(("from", step.from), step.until, step.extra, &counters).map_err(named)?;
             within(step.last, step.from, step.until).map_err(named)?;
         }
     }

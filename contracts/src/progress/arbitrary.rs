@@ -23,6 +23,7 @@ fn partition() -> impl Strategy<Value = Partition> {
     let cuts = [offset(), offset(), offset(), offset(), offset(), offset()];
     let fingerprint = prop::option::of((any::<i64>(), any::<u32>(), any::<u64>()));
     (cuts, fingerprint).prop_map(|(mut cuts, fingerprint)| {
+        let crc = fingerprint.map(|(_, crc, _)| crc);
         cuts.sort_unstable();
         let [start, a, b, c, d, until] = cuts;
         let last = fingerprint.filter(|_| until > start).map(|(time_ms, crc, at)| Fingerprint {
@@ -30,7 +31,9 @@ fn partition() -> impl Strategy<Value = Partition> {
             time_ms,
             crc,
         });
-        let (rows, rejected, absent) = (a - start, b - a, c - b);
-        Partition { start, until, rows, rejected, absent, lost: d - c, removed: until - d, last }
+        let extra = crc.map_or(0, |crc| i64::from(crc % 3)).min(i64::MAX - (a - start));
+        let (rows, rejected, absent) = (a - start + extra, b - a, c - b);
+        let (lost, removed) = (d - c, until - d);
+        Partition { start, until, rows, rejected, absent, lost, removed, extra, last }
     })
 }

@@ -5,13 +5,13 @@
 //! heads  = {"v":1,"rev":<number>,"h":{"<source>":"<list>",...}}
 //! list   = "" | entry *( ";" entry )
 //! entry  = [ partition "=" ] until *( "," count ) [ "@" back "," time "," crc ]
-//! count  = [ number ]        in the order start, rejected, absent, lost, removed; empty is 0
+//! count  = [ number ]        in the order start, rejected, absent, lost, removed, extra; empty is 0
 //! number = digits of base 36 (0-9, a-z), no leading zeros
 //! ```
 //!
 //! A partition is named only where it is not the one after its predecessor (the first: 0), and
 //! partitions ascend. Counts at the end that are 0 are left out. `rows` is not written: it is
-//! `until - start` less the other counts. After `@` stands the fingerprint of the last record
+//! `until - start + extra` less the other counts. After `@` stands the fingerprint of the last record
 //! consumed: `back` is `until - offset`, `time` its Kafka time in ms (may be negative).
 //!
 //! 1,024 partitions with 12-digit `start` and `until` take 18 KiB. The snapshot, the sequence
@@ -77,7 +77,7 @@ fn write_list(partitions: &BTreeMap<i32, Partition>) -> String {
         }
         expected = number.saturating_add(1);
         push(&mut out, p.until);
-        let counts = [p.start, p.rejected, p.absent, p.lost, p.removed];
+        let counts = [p.start, p.rejected, p.absent, p.lost, p.removed, p.extra];
         let written = counts.iter().rposition(|count| *count != 0).map_or(0, |last| last + 1);
         for &count in &counts[..written] {
             out.push(',');
@@ -124,21 +124,22 @@ fn read_entry(entry: &str) -> Result<Partition, String> {
     };
     let mut numbers = counts.split(',');
     let until = read(numbers.next().unwrap_or_default())?;
-    let mut counts = [0; 5];
+    let mut counts = [0; 6];
     for (at, text) in numbers.enumerate() {
         let count = counts.get_mut(at).ok_or("too many counts")?;
         if !text.is_empty() {
             *count = read(text)?;
         }
     }
-    let [start, rejected, absent, lost, removed] = counts;
+    let [start, rejected, absent, lost, removed, extra] = counts;
     let rows = [start, rejected, absent, lost, removed]
         .iter()
         .try_fold(until, |rest, count| rest.checked_sub(*count))
+        .and_then(|rest| rest.checked_add(extra))
         .filter(|rows| *rows >= 0)
         .ok_or("its counts exceed its offsets")?;
     let last = last.map(|text| read_fingerprint(text, until)).transpose()?;
-    Ok(Partition { start, until, rows, rejected, absent, lost, removed, last })
+    Ok(Partition { start, until, rows, rejected, absent, lost, removed, extra, last })
 }
 
 fn read_fingerprint(text: &str, until: i64) -> Result<Fingerprint, String> {

@@ -3,12 +3,13 @@
 //! ```json
 //! {"v":1,"snapshot":"<i64>","seq":"<i64>","commits":["<id>",...],
 //!  "sources":{"<source>":{"<partition>":{"start":"0","until":"10","rows":"9","rejected":"1",
-//!    "absent":"0","lost":"0","removed":"0","last":{"offset":"9","time":"<ms>","crc":0}}}},
+//!    "absent":"0","lost":"0","removed":"0","extra":"0",
+//!    "last":{"offset":"9","time":"<ms>","crc":0}}}},
 //!  "rev":"0"}
 //! ```
 //!
-//! Numbers that may need 64 bits are strings; `last` is optional; partitions stand in numeric
-//! order, and the same vector always gives the same bytes. Unknown members are ignored, so that
+//! Numbers that may need 64 bits are strings; `last` and `extra` are optional; partitions stand in
+//! numeric order, and the same vector always gives the same bytes. Unknown members are ignored, so that
 //! version 1 can grow; a newer `v` is refused.
 
 use std::collections::BTreeMap;
@@ -123,6 +124,8 @@ struct PartitionWire {
     lost: Digits,
     removed: Digits,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    extra: Option<Digits>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     last: Option<FingerprintWire>,
 }
 
@@ -148,6 +151,7 @@ impl From<&Partition> for PartitionWire {
             absent: Digits(p.absent),
             lost: Digits(p.lost),
             removed: Digits(p.removed),
+            extra: (p.extra != 0).then_some(Digits(p.extra)),
             last: p.last.map(wire),
         }
     }
@@ -168,6 +172,7 @@ impl From<PartitionWire> for Partition {
             absent: p.absent.0,
             lost: p.lost.0,
             removed: p.removed.0,
+            extra: p.extra.map_or(0, |extra| extra.0),
             last,
         }
     }

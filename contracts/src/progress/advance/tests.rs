@@ -65,6 +65,7 @@ fn counters_add_to_those_before() {
         rejected: 3,
         absent: 2,
         lost: 1,
+        extra: 0,
         last: Some(Fingerprint { offset: 18, time_ms: 5, crc: 6 }),
     };
     let next = apply(&base(), "c2", &[(SOURCE, 0, mixed)]);
@@ -76,6 +77,7 @@ fn counters_add_to_those_before() {
         absent: 2,
         lost: 1,
         removed: 0,
+        extra: 0,
         last: mixed.last,
     };
     assert_eq!(partition(&next, SOURCE, 0), expected);

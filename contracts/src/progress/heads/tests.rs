@@ -50,6 +50,8 @@ fn omitted_counts_are_zero_and_rows_follow() {
     );
     let counted = Partition { start: 1, until: 36, rows: 30, lost: 5, ..Default::default() };
     assert_eq!(read_one("10,1,,,5"), Ok(BTreeMap::from([(0, counted)])));
+    let loads = Partition { start: 1, until: 3, rows: 9, extra: 7, ..Default::default() };
+    assert_eq!(read_one("3,1,,,,,7"), Ok(BTreeMap::from([(0, loads)])));
 }
 
 #[test]
@@ -63,7 +65,8 @@ fn damage_is_named() {
         ("a,b", "its counts exceed its offsets"),
         ("a,1,-1", "partition 0 of s: rejected is -1"),
         ("a,-1", "is not a range"),
-        ("a,1,1,1,1,1,1", "too many counts"),
+        ("a,1,1,1,1,1,1,1", "too many counts"),
+        ("a,,,,,,-1", "extra is -1"),
         ("zzzzzzzzzzzzz", "is not a number"),
         ("1=a;1=b", "partition 1 after 1 is out of order"),
         ("5=a;1=b", "partition 1 after 5 is out of order"),

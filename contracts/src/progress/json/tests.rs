@@ -23,6 +23,7 @@ pub fn golden() -> Progress {
                 absent: 30,
                 lost: 40,
                 removed: 3,
+                extra: 0,
                 last: None,
             },
         ),

@@ -102,6 +102,7 @@ impl Model {
             absent: self.count(partition, Kind::Absent),
             lost: self.count(partition, Kind::Lost),
             removed: self.count(partition, Kind::Removed),
+            extra: 0,
             last: None,
         })
     }
@@ -131,6 +132,7 @@ fn batch(writer: &Writer, counts: &[Option<u8>; PARTITIONS]) -> Steps {
             rejected: count(Kind::Rejected),
             absent: count(Kind::Absent),
             lost: count(Kind::Lost),
+            extra: 0,
             last: None,
         };
         batch.entry(source.to_string()).or_default().insert(partition, step);
