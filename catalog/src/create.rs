@@ -1,15 +1,20 @@
-//! Raw tables from contracts.
+//! Raw and reference tables from contracts.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use iceberg::spec::{FormatVersion, SortOrder, TableMetadata, TableMetadataBuilder};
+use iceberg::spec::{
+    FormatVersion, Schema, SortOrder, TableMetadata, TableMetadataBuilder, UnboundPartitionSpec,
+};
 use weir_contract::contract::Contract;
 use weir_contract::names::{TableName, key};
+use weir_contract::reference::Reference;
 
 use crate::backend::Outcome;
 use crate::error::{CatalogError, Result};
-use crate::schema::{check_schema, day_spec, raw_iceberg_schema, raw_partition_spec};
+use crate::schema::{
+    check_schema, day_spec, raw_iceberg_schema, raw_partition_spec, reference_iceberg_schema,
+};
 use crate::storage::location_of;
 use crate::table::{Base, Lake, LakeOptions};
 
@@ -28,22 +33,56 @@ impl Lake {
             return checked(base, &wanted);
         }
         let metadata = self.new_raw_table(contract, name)?;
-        // Whatever came of it, the catalog knows: another process may have been first, or an
-        // answer was lost.
+        checked(self.create(name, metadata).await?, &wanted)
+    }
+
+    /// The reference table of a contract; none if there is no such table.
+    ///
+    /// Errors: bad config if it cannot take the contract's rows, or has another key.
+    pub async fn reference(&self, reference: &Reference) -> Result<Option<Base>> {
+        let base = self.table(&reference.table()).await?;
+        base.map(|base| checked_reference(base, reference)).transpose()
+    }
+
+    /// The same, made if it is not there.
+    pub async fn ensure_reference(&self, reference: &Reference) -> Result<Base> {
+        if let Some(base) = self.reference(reference).await? {
+            return Ok(base);
+        }
+        let (contract, name) = (&reference.contract, reference.table());
+        let schema = reference_iceberg_schema(contract)?;
+        let mut properties = properties(contract, &self.options);
+        properties.insert(key::REFERENCE_KEY.into(), key_property(reference));
+        let spec = UnboundPartitionSpec::builder().build();
+        let metadata = self.new_table(&name, schema, spec, properties)?;
+        checked_reference(self.create(&name, metadata).await?, reference)
+    }
+
+    /// Puts a new table into the catalog. Whatever came of it, the catalog knows: another process
+    /// may have been first, or an answer was lost.
+    async fn create(&self, name: &TableName, metadata: TableMetadata) -> Result<Base> {
         let why = match self.backend.create(name, metadata).await {
             Outcome::Committed(loaded) => return Ok(Base { name: name.clone(), loaded }),
             Outcome::Failed(e) => return Err(e),
             Outcome::Conflict(why) | Outcome::Unknown(why) => why,
         };
-        match self.table(name).await? {
-            Some(base) => checked(base, &wanted),
-            None => Err(CatalogError::retry(format!("creating table {name}: {why}"))),
-        }
+        let found = self.table(name).await?;
+        found.ok_or_else(|| CatalogError::retry(format!("creating table {name}: {why}")))
     }
 
     fn new_raw_table(&self, contract: &Contract, name: &TableName) -> Result<TableMetadata> {
         let schema = raw_iceberg_schema(contract)?;
         let spec = raw_partition_spec(&schema)?;
+        self.new_table(name, schema, spec, properties(contract, &self.options))
+    }
+
+    fn new_table(
+        &self,
+        name: &TableName,
+        schema: Schema,
+        spec: UnboundPartitionSpec,
+        properties: HashMap<String, String>,
+    ) -> Result<TableMetadata> {
         let path = format!("{}/{}/{}", self.warehouse, name.namespace, name.name);
         let built = TableMetadataBuilder::new(
             schema,
@@ -51,7 +90,7 @@ impl Lake {
             SortOrder::unsorted_order(),
             location_of(&path),
             FormatVersion::V2,
-            properties(contract, &self.options),
+            properties,
         )
         .and_then(|builder| builder.assign_uuid(self.env.ids.uuid()).build())
         .map_err(|e| CatalogError::iceberg(format!("making table {name}"), e))?;
@@ -59,18 +98,54 @@ impl Lake {
     }
 }
 
-fn checked(base: Base, wanted: &iceberg::spec::Schema) -> Result<Base> {
-    let metadata = base.metadata();
-    if metadata.format_version() != FormatVersion::V2 {
+fn checked(base: Base, wanted: &Schema) -> Result<Base> {
+    check_format(&base)?;
+    check_schema(&base.name, base.metadata().current_schema(), wanted)?;
+    day_spec(&base.name, base.metadata())?;
+    Ok(base)
+}
+
+fn checked_reference(base: Base, reference: &Reference) -> Result<Base> {
+    check_format(&base)?;
+    let wanted = reference_iceberg_schema(&reference.contract)?;
+    check_schema(&base.name, base.metadata().current_schema(), &wanted)?;
+    let (found, wanted) = (reference_key(&base).unwrap_or_default(), key_names(reference));
+    if found != wanted {
         return Err(CatalogError::bad_config(format!(
-            "table {} has Iceberg format {}, weir writes v2; give the stream another table",
+            "the rows of {} are told apart by {found:?} (its property {}), the contract says \
+             {wanted:?}; a key is for ever: give the new one a table of its own",
             base.name,
-            metadata.format_version()
+            key::REFERENCE_KEY
         )));
     }
-    check_schema(&base.name, metadata.current_schema(), wanted)?;
-    day_spec(&base.name, metadata)?;
     Ok(base)
+}
+
+fn check_format(base: &Base) -> Result<()> {
+    match base.metadata().format_version() {
+        FormatVersion::V2 => Ok(()),
+        other => Err(CatalogError::bad_config(format!(
+            "table {} has Iceberg format {other}, weir writes v2; give the stream another table",
+            base.name
+        ))),
+    }
+}
+
+/// The columns of the business key of a reference table; none if it is no table of ours.
+pub(crate) fn reference_key(base: &Base) -> Option<Vec<String>> {
+    let text = base.metadata().properties().get(key::REFERENCE_KEY)?;
+    let schema = base.metadata().current_schema();
+    let names: Vec<String> = serde_json::from_str(text).ok()?;
+    let known = names.iter().all(|name| schema.field_by_name(name).is_some());
+    (known && !names.is_empty()).then_some(names)
+}
+
+fn key_names(reference: &Reference) -> Vec<String> {
+    reference.key.iter().map(|column| reference.contract.fields[*column].name.clone()).collect()
+}
+
+fn key_property(reference: &Reference) -> String {
+    serde_json::Value::from(key_names(reference)).to_string()
 }
 
 /// The builder reads the machine's clock; ours may be a simulation's.

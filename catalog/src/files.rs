@@ -5,7 +5,7 @@ use object_store::{ObjectStore, PutMode};
 
 use crate::encode::Encoded;
 use crate::error::{CatalogError, Result};
-use crate::schema::{PARTITION_FIELD, day_spec};
+use crate::schema::{PARTITION_FIELD, day_spec, is_reference};
 use crate::storage::object_path;
 use crate::table::{Base, Lake};
 
@@ -34,35 +34,59 @@ impl NewFile {
 }
 
 impl Lake {
-    /// Stores an encoded file below the table's `data/event_day=<day>/`. It is durable when this
-    /// returns, and nobody's until it is committed.
+    /// Stores an encoded file below the table's `data/event_day=<day>/`, of a reference table below
+    /// its `data/`. It is durable when this returns, and nobody's until it is committed.
     pub async fn put_data_file(&self, base: &Base, encoded: Encoded) -> Result<NewFile> {
         let metadata = base.metadata();
-        let spec_id = day_spec(&base.name, metadata)?.spec_id();
-        let day = encoded.day.map_or("null".to_string(), iso_day);
-        let location = format!(
-            "{}/data/{PARTITION_FIELD}={day}/{}.parquet",
-            metadata.location(),
-            self.env.ids.uuid()
-        );
+        let (spec_id, partition, folder) = match is_reference(metadata.current_schema()) {
+            true => (unpartitioned(base)?, Struct::empty(), String::new()),
+            false => {
+                let spec_id = day_spec(&base.name, metadata)?.spec_id();
+                let day = encoded.day.map_or("null".to_string(), iso_day);
+                let partition = Struct::from_iter([encoded.day.map(Literal::date)]);
+                (spec_id, partition, format!("{PARTITION_FIELD}={day}/"))
+            }
+        };
+        let uuid = self.env.ids.uuid();
+        let location = format!("{}/data/{folder}{uuid}.parquet", metadata.location());
         let path = object_path(&location)?;
         let size = encoded.bytes.len() as u64;
         self.store
             .put_opts(&path, encoded.bytes.clone().into(), PutMode::Create.into())
             .await
             .map_err(|e| CatalogError::storage(format!("writing {location}"), e))?;
-        Ok(NewFile { file: data_file(location, size, encoded, spec_id)?, spec_id })
+        Ok(NewFile { file: data_file(location, size, encoded, spec_id, partition)?, spec_id })
     }
 }
 
-fn data_file(location: String, size: u64, encoded: Encoded, spec_id: i32) -> Result<DataFile> {
-    let Encoded { rows, day, metrics, .. } = encoded;
+/// The spec without fields. Another engine may have changed the default since.
+fn unpartitioned(base: &Base) -> Result<i32> {
+    let metadata = base.metadata();
+    let default = std::iter::once(metadata.default_partition_spec());
+    let mut specs = default.chain(metadata.partition_specs_iter());
+    let found = specs.find(|spec| spec.is_unpartitioned()).map(|spec| spec.spec_id());
+    found.ok_or_else(|| {
+        CatalogError::bad_config(format!(
+            "table {} is partitioned in every way that it knows; reference tables are not",
+            base.name
+        ))
+    })
+}
+
+fn data_file(
+    location: String,
+    size: u64,
+    encoded: Encoded,
+    spec_id: i32,
+    partition: Struct,
+) -> Result<DataFile> {
+    let Encoded { rows, metrics, .. } = encoded;
     let splits = (!metrics.split_offsets.is_empty()).then_some(metrics.split_offsets);
     let built = DataFileBuilder::default()
         .content(DataContentType::Data)
         .file_path(location)
         .file_format(DataFileFormat::Parquet)
-        .partition(Struct::from_iter([day.map(Literal::date)]))
+        .partition(partition)
         .partition_spec_id(spec_id)
         .record_count(rows)
         .file_size_in_bytes(size)

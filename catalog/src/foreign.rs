@@ -123,7 +123,16 @@ pub async fn update(lake: &Lake, base: &Base, updates: Vec<TableUpdate>) -> Base
 
 /// A commit of another engine: files come and go, nothing of Weir's is touched.
 pub async fn foreign(lake: &Lake, added: Vec<NewFile>, removed: &[String]) -> Base {
-    let base = current(lake).await;
+    foreign_on(lake, current(lake).await, added, removed).await
+}
+
+/// The same on any table.
+pub async fn foreign_on(
+    lake: &Lake,
+    base: Base,
+    added: Vec<NewFile>,
+    removed: &[String],
+) -> Base {
     let snapshot_id = lake.env.ids.snapshot_id();
     let change = FileChange { snapshot_id, added: &added, removed };
     let mut listed = write_snapshot(lake, &base, &change).await.expect("a snapshot");
@@ -163,9 +172,13 @@ pub fn set_main(snapshot_id: i64) -> TableUpdate {
 
 /// The live data files of the current snapshot, in the order of their commits.
 pub async fn live(lake: &Lake) -> Vec<plan::LiveFile> {
-    let base = current(lake).await;
+    live_of(lake, &current(lake).await).await
+}
+
+/// The same of any table.
+pub async fn live_of(lake: &Lake, base: &Base) -> Vec<plan::LiveFile> {
     let snapshot = base.metadata().current_snapshot().expect("a snapshot").clone();
-    let manifests = plan::manifests(lake, &base, &snapshot).await.expect("manifests");
+    let manifests = plan::manifests(lake, base, &snapshot).await.expect("manifests");
     let mut files = plan::data_files(&lake.io, manifests).await.expect("files");
     files.sort_by_key(|f| f.entry.sequence_number());
     files

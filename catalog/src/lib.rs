@@ -6,6 +6,7 @@
 //! - [`table`]: [`Lake`] and [`Base`], one version of a table as it was read.
 //! - [`schema`]: raw tables from contracts.
 //! - [`encode`], [`files`]: rows into data files, with what their manifests say of them.
+//! - [`seed`]: loads of reference tables.
 //! - [`commit`]: the one way by which a table moves; [`merge`] and [`expire`] are its plans.
 //! - [`scan`], [`session`]: snapshots as tables of DataFusion, and SQL over the lake.
 //! - [`look`]: what there is and how it came to be, without reading rows.
@@ -24,6 +25,7 @@ mod manifests;
 pub mod merge;
 pub mod scan;
 pub mod schema;
+pub mod seed;
 pub mod session;
 pub mod storage;
 pub mod table;

@@ -1,4 +1,4 @@
-//! A contract as an Iceberg schema, and a table's schema as the encoder needs it.
+//! A contract as an Iceberg schema, of a raw or a reference table, and a table's schema as the encoder needs it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -51,11 +51,33 @@ pub fn raw_iceberg_schema(contract: &Contract) -> Result<Schema> {
             column::EVENT_TIME
         )));
     }
+    iceberg_schema(contract, reserved())
+}
+
+/// The schema of a reference table: the contract's columns, then `_load`; all nullable. Field ids
+/// count from 1.
+///
+/// Errors: bad config if a column's name is reserved.
+pub fn reference_iceberg_schema(contract: &Contract) -> Result<Schema> {
+    let doc = "Number of the load that brought the row; of one key and valid_from the greatest counts";
+    let load = (column::LOAD, Type::Primitive(PrimitiveType::Long), doc);
+    iceberg_schema(contract, [load].into_iter())
+}
+
+/// Whether a table is a reference table by its columns.
+pub fn is_reference(schema: &Schema) -> bool {
+    schema.field_by_name(column::LOAD).is_some()
+}
+
+fn iceberg_schema<'a>(
+    contract: &'a Contract,
+    reserved: impl Iterator<Item = (&'a str, Type, &'a str)>,
+) -> Result<Schema> {
     let contracted = contract
         .fields
         .iter()
         .map(|f| (f.name.as_str(), Type::Primitive(iceberg_type(f.kind)), f.description.as_str()));
-    let columns: Vec<_> = contracted.chain(reserved()).collect();
+    let columns: Vec<_> = contracted.chain(reserved).collect();
     // Ids of nested members follow those of the columns, as the library assigns them.
     let mut nested = columns.len() as i32;
     let mut fields = Vec::with_capacity(columns.len());

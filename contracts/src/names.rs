@@ -8,6 +8,9 @@ use sha2::{Digest, Sha256};
 /// Namespace of the tables that ingest writes.
 pub const NAMESPACE_RAW: &str = "raw";
 
+/// What the name of a reference table is followed by in the view of its rows that count.
+pub const VIEW_HISTORY_SUFFIX: &str = "_history";
+
 /// First part of the source whose offsets are the loads of a reference table.
 pub const NAMESPACE_SEED: &str = "seed";
 

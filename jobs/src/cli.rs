@@ -104,6 +104,9 @@ pub enum Command {
     /// Read the streams of the config from Kafka and append them to their tables.
     #[command(after_help = INGEST_HELP)]
     Ingest(Ingest),
+    /// Load the reference tables of the config from their CSV files.
+    #[command(after_help = SEED_HELP)]
+    Seed(Seed),
     /// Show how far behind Kafka the tables are, per partition.
     #[command(after_help = "Example:\n  weir lag --stream vending.health")]
     Lag(Lag),
@@ -128,6 +131,7 @@ impl Command {
     pub fn name(&self) -> &'static str {
         match self {
             Command::Ingest(_) => "ingest",
+            Command::Seed(_) => "seed",
             Command::Lag(_) => "lag",
             Command::Verify(_) => "verify",
             Command::Tables => "tables",
@@ -154,6 +158,16 @@ Examples:
   weir ingest                                        for ever, all streams of the config
   weir ingest --until-latest                         up to the ends found at the start
   weir ingest --stream vending.health --for 1h       one stream for an hour";
+
+const SEED_HELP: &str = "\
+A file states for each of its keys what holds from its first valid_from on: rows without valid_to
+hold until the next row of their key. A load appends only what the table does not say yet, as one
+commit; loading a file again does nothing. Nothing is loaded if any file has a mistake: each is
+named with file and line. What a table says now is the view ref.<name>_history.
+Examples:
+  weir seed                                    all reference tables of the config
+  weir seed ref.machines --dry-run             what would change?
+  weir seed --dir out/seeds --full             files of another folder; what they lack ends now";
 
 const VERIFY_HELP: &str = "\
 Counts, counters, offsets and files of each table are compared with one another. A finding names
@@ -193,6 +207,27 @@ fn accept_kind(text: &str) -> Result<AcceptKind, String> {
     text.parse()
 }
 
+/// `weir seed`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options")]
+pub struct Seed {
+    /// Tables such as ref.machines [default: all references of the config].
+    #[arg(value_name = "TABLE")]
+    pub tables: Vec<String>,
+    /// Take the files from this folder, by the names that they have in the config.
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
+    /// The files name every key: what holds now of others ends now.
+    #[arg(long)]
+    pub full: bool,
+    /// Show what would change, and load nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Exit 99 where there was nothing to do.
+    #[arg(long)]
+    pub exit_99_when_idle: bool,
+}
+
 /// `weir lag`.
 #[derive(Debug, Args)]
 pub struct Lag {
@@ -204,7 +239,7 @@ pub struct Lag {
 /// `weir verify`.
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// Tables such as raw.vending_health [default: all that ingest writes].
+    /// Tables such as raw.vending_health [default: all that ingest and seed write].
     #[arg(value_name = "TABLE")]
     pub tables: Vec<String>,
     /// Acknowledge what this snapshot of another engine deleted; needs one table.
@@ -251,7 +286,7 @@ pub enum Contracts {
 /// `weir contracts check`.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// Contract files [default: those of the config's streams].
+    /// Contract files [default: those of the config's streams and references].
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
 }

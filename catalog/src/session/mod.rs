@@ -1,6 +1,8 @@
-//! SQL over the lake: every table under `<namespace>.<name>`, now or as it was; reading only.
+//! SQL over the lake: every table under `<namespace>.<name>`, now or as it was, and the rows of
+//! reference tables that count as views `ref.<name>_history`; reading only.
 
 mod errors;
+pub(crate) mod history;
 mod names;
 #[cfg(test)]
 mod tests;
@@ -134,21 +136,11 @@ impl Session {
             At::Snapshot(id) => Some(names::table_of_snapshot(lake, &tables, id).await?),
             _ => None,
         };
-        let mut config = SessionConfig::new()
+        let config = SessionConfig::new()
             .with_create_default_catalog_and_schema(false)
             .with_default_catalog_and_schema(CATALOG, NAMESPACE_RAW)
             .with_information_schema(true);
-        if options.target_partitions > 0 {
-            config = config.with_target_partitions(options.target_partitions);
-        }
-        config.options_mut().execution.time_zone = Some("UTC".into());
-        let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes)))
-            .build_arc()
-            .map_err(|e| errors::clean(e, &options))?;
-        let url = ObjectStoreUrl::parse(STORE_URL).map_err(|e| errors::clean(e, &options))?;
-        runtime.register_object_store(url.as_ref(), lake.store.clone());
-        let context = SessionContext::new_with_config_rt(config, runtime);
+        let context = context(lake, config, &options)?;
         let read = Arc::new(Mutex::new(Vec::new()));
         let catalog = names::LakeCatalog::new(lake, at, pinned.clone(), tables, read.clone());
         context.register_catalog(CATALOG, Arc::new(catalog));
@@ -204,6 +196,25 @@ impl Session {
     fn error(&self, error: DataFusionError) -> CatalogError {
         errors::clean(error, &self.options)
     }
+}
+
+/// DataFusion over the files of a lake, within the bounds; without tables yet.
+fn context(
+    lake: &Lake,
+    mut config: SessionConfig,
+    options: &SessionOptions,
+) -> Result<SessionContext> {
+    if options.target_partitions > 0 {
+        config = config.with_target_partitions(options.target_partitions);
+    }
+    config.options_mut().execution.time_zone = Some("UTC".into());
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes)))
+        .build_arc()
+        .map_err(|e| errors::clean(e, options))?;
+    let url = ObjectStoreUrl::parse(STORE_URL).map_err(|e| errors::clean(e, options))?;
+    runtime.register_object_store(url.as_ref(), lake.store.clone());
+    Ok(SessionContext::new_with_config_rt(config, runtime))
 }
 
 /// Everything but queries and their explanations.

@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::DataFusionError;
 use datafusion::error::Result as DfResult;
-use weir_contract::names::TableName;
+use weir_contract::names::{NAMESPACE_REF, TableName, VIEW_HISTORY_SUFFIX};
 
-use super::{At, TableAt, lock};
+use super::{At, TableAt, history, lock};
+use crate::create::reference_key;
 use crate::look::as_of::{AsOf, resolve_as_of, show_time};
 use crate::look::standing;
 use crate::scan::IcebergProvider;
@@ -84,13 +85,15 @@ impl SchemaProvider for Namespace {
 
     fn table_names(&self) -> Vec<String> {
         let tables = self.shared.tables.iter().filter(|t| t.namespace == self.namespace);
-        tables.map(|t| t.name.clone()).collect()
+        let views = tables.clone().filter(|t| t.namespace == NAMESPACE_REF);
+        let views = views.map(|t| format!("{}{VIEW_HISTORY_SUFFIX}", t.name));
+        tables.map(|t| t.name.clone()).chain(views).collect()
     }
 
     async fn table(&self, name: &str) -> DfResult<Option<Arc<dyn TableProvider>>> {
         let name = TableName { namespace: self.namespace.clone(), name: name.to_string() };
         if !self.shared.tables.contains(&name) {
-            return Ok(None);
+            return self.history(&name).await;
         }
         let provider = self.shared.provider(&name).await;
         let provider = provider.map_err(|e| DataFusionError::External(Box::new(e)))?;
@@ -98,7 +101,25 @@ impl SchemaProvider for Namespace {
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.shared.tables.iter().any(|t| t.namespace == self.namespace && t.name == name)
+        self.table_names().iter().any(|known| known == name)
+    }
+}
+
+impl Namespace {
+    /// The view `ref.<name>_history`, if `view` is one of a reference table.
+    async fn history(&self, view: &TableName) -> DfResult<Option<Arc<dyn TableProvider>>> {
+        let Some(of) = view.name.strip_suffix(VIEW_HISTORY_SUFFIX) else { return Ok(None) };
+        let table = TableName { namespace: self.namespace.clone(), name: of.to_string() };
+        if table.namespace != NAMESPACE_REF || !self.shared.tables.contains(&table) {
+            return Ok(None);
+        }
+        let outward = |e: CatalogError| DataFusionError::External(Box::new(e));
+        let Some(base) = self.shared.lake.table(&table).await.map_err(outward)? else {
+            return Ok(None);
+        };
+        let Some(key) = reference_key(&base) else { return Ok(None) };
+        let provider = self.shared.provider(&table).await.map_err(outward)?;
+        provider.map(|p| history::view(&table, Arc::new(p), &key)).transpose()
     }
 }
 

@@ -8,10 +8,13 @@ use iceberg::spec::Snapshot;
 use serde::{Deserialize, Serialize};
 use weir_contract::names::{TableName, key};
 use weir_contract::progress::{Progress, Removed, Verdict};
+use weir_contract::reference::source;
 
-use super::{blame, counts, rows_now, sources};
+use super::{blame, counts, loads, rows_now, sources};
 use crate::commit::{Change, Committed, Decision, commit};
 use crate::look::{chain, is_ours, no_table};
+use crate::schema::is_reference;
+use crate::seed::PARTITION;
 use crate::{Base, CatalogError, Lake, Result};
 
 /// The stage in summaries.
@@ -171,6 +174,12 @@ fn fingerprint(base: &Base) -> (Vec<i64>, Option<String>) {
 async fn removals(lake: &Lake, base: &Base, snapshot: i64) -> Result<Removals> {
     let chain = chain(base.metadata());
     let foreign = check(base, &chain, snapshot)?;
+    if is_reference(base.metadata().current_schema()) {
+        let Some(removed) = loads::removed(lake, base, foreign).await? else {
+            return Err(nothing_missing(base, snapshot));
+        };
+        return Ok(Removals::from([(source(&base.name), [(PARTITION, removed)].into())]));
+    }
     let present = rows_now(lake, base).await?.seen;
     let names = sources(base);
     let (progress, _) = base.known()?;
@@ -209,13 +218,17 @@ async fn removals(lake: &Lake, base: &Base, snapshot: i64) -> Result<Removals> {
     }
     let empty = removals.values().flat_map(|p| p.values()).all(|r| r.rows + r.rejected == 0);
     if empty {
-        return Err(CatalogError::bad_data(format!(
-            "snapshot {snapshot} deleted no row of {} that is missing now; there is nothing to \
-             acknowledge",
-            base.name
-        )));
+        return Err(nothing_missing(base, snapshot));
     }
     Ok(removals)
+}
+
+fn nothing_missing(base: &Base, snapshot: i64) -> CatalogError {
+    CatalogError::bad_data(format!(
+        "snapshot {snapshot} deleted no row of {} that is missing now; there is nothing to \
+         acknowledge",
+        base.name
+    ))
 }
 
 fn list(ids: &[i64]) -> String {

@@ -8,6 +8,7 @@ mod acknowledge;
 mod blame;
 mod counts;
 mod files;
+mod loads;
 pub mod offsets;
 mod report;
 mod rows;
@@ -25,6 +26,7 @@ pub use acknowledge::{Acknowledged, acknowledge};
 pub use report::{Finding, Kind, VerifyReport};
 
 use crate::look::{chain, is_ours, no_table, text};
+use crate::schema::is_reference;
 use crate::scan::plan::LiveFile;
 use crate::{Base, CatalogError, Lake, Result};
 use files::Structure;
@@ -43,9 +45,9 @@ impl Default for VerifyOptions {
     }
 }
 
-/// Verifies the current snapshot of a raw table.
+/// Verifies the current snapshot of a raw or reference table.
 ///
-/// Errors: bad config (no such table, not a raw table, written by a newer Weir), denied and retry
+/// Errors: bad config (no such table, neither of the two, written by a newer Weir), denied and retry
 /// (the storage could not be asked). What is wrong with the table is in the report.
 pub async fn verify(
     lake: &Lake,
@@ -54,13 +56,16 @@ pub async fn verify(
 ) -> Result<VerifyReport> {
     let base = lake.table(name).await?.ok_or_else(|| no_table(name))?;
     let (progress, mut findings) = progress(&base)?;
+    let partitions = progress.iter().flat_map(|p| p.sources.values()).flat_map(|p| p.values());
+    let offsets = partitions.map(|p| p.until.saturating_sub(p.start).unsigned_abs()).sum();
+    if is_reference(base.metadata().current_schema()) {
+        let looked = loads::look(lake, &base, progress.as_ref()).await?;
+        findings.extend(looked.findings);
+        return Ok(report(lake, &base, looked.structure, looked.rows, offsets, findings));
+    }
     let scan = scan(lake, &base, options).await?;
-    findings.extend(scan.structure.findings.iter().cloned());
     findings.extend(scan.findings);
-    let mut offsets = 0;
     if let Some(progress) = &progress {
-        let partitions = progress.sources.values().flat_map(|p| p.values());
-        offsets = partitions.map(|p| p.until.saturating_sub(p.start).unsigned_abs()).sum();
         let seen = &scan.positions.seen;
         let (found, lacks) = counts::compare(name, progress, &sources(&base), seen);
         findings.extend(found);
@@ -72,18 +77,30 @@ pub async fn verify(
     } else {
         findings.extend(doubled(name, &scan.positions));
     }
+    Ok(report(lake, &base, scan.structure, scan.positions.rows, offsets, findings))
+}
+
+fn report(
+    lake: &Lake,
+    base: &Base,
+    structure: Structure,
+    rows: u64,
+    offsets: u64,
+    mut findings: Vec<Finding>,
+) -> VerifyReport {
+    findings.extend(structure.findings);
     findings.sort_by_key(|f| f.kind);
-    Ok(VerifyReport {
-        table: name.clone(),
+    VerifyReport {
+        table: base.name.clone(),
         snapshot: base.metadata().current_snapshot_id(),
         at_ms: lake.env.clock.now_ms(),
-        rows: scan.positions.rows,
-        files: scan.structure.count,
-        bytes: scan.structure.bytes,
+        rows,
+        files: structure.count,
+        bytes: structure.bytes,
         offsets,
         ok: findings.is_empty(),
         findings,
-    })
+    }
 }
 
 /// Short source id → full one, by the table's properties.

@@ -53,11 +53,15 @@ pub enum Kind {
     UnknownSource,
     /// Rows without source, partition or offset: another engine added them.
     RowWithoutPosition,
+    /// Loads of a reference table have other rows than they brought; the offsets are the loads.
+    LoadRows,
+    /// Rows of one key of a reference table that count hold at one time.
+    IntervalsOverlap,
 }
 
 impl Kind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Kind; 21] = [
+    pub const ALL: [Kind; 23] = [
         Kind::ProgressMissing,
         Kind::ProgressDamaged,
         Kind::RolledBack,
@@ -79,6 +83,8 @@ impl Kind {
         Kind::Counts,
         Kind::UnknownSource,
         Kind::RowWithoutPosition,
+        Kind::LoadRows,
+        Kind::IntervalsOverlap,
     ];
 
     /// The name in JSON and logs.
@@ -105,6 +111,8 @@ impl Kind {
             Kind::Counts => "counts",
             Kind::UnknownSource => "unknown_source",
             Kind::RowWithoutPosition => "row_without_position",
+            Kind::LoadRows => "load_rows",
+            Kind::IntervalsOverlap => "intervals_overlap",
         }
     }
 
@@ -153,7 +161,15 @@ impl Kind {
                 "another program added rows or removed the property `weir.source.<id>`; restore it"
             }
             Kind::RowWithoutPosition => {
-                "another engine added rows to a raw table; move them to a table of their own"
+                "another engine added rows to a table of weir; move them to a table of their own"
+            }
+            Kind::LoadRows => {
+                "another engine changed rows: roll back to the snapshot before it; or, if it only \
+                 deleted, `weir verify --acknowledge <snapshot> --reason <why>` and `weir seed`"
+            }
+            Kind::IntervalsOverlap => {
+                "another engine added or deleted rows: roll back to the snapshot before it, and \
+                 run `weir seed`"
             }
         }
     }

@@ -52,6 +52,11 @@ pub struct Reference {
 
 impl Reference {
     /// None if the contract is one of a stream.
+    pub fn of(_contract: Arc<Contract>) -> Option<Reference> {
+        None
+    }
+
+    /// None if the contract is one of a stream.
     pub fn new(contract: Arc<Contract>, key: Vec<usize>) -> Option<Reference> {
         let valid_from = contract.index_of(column::VALID_FROM)?;
         let valid_to = contract.index_of(column::VALID_TO)?;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use weir_contract::contract::{Contract, parse};
 
 use crate::cli::Check;
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::output::Column;
 use crate::session::{Done, Session};
@@ -22,7 +23,7 @@ const COLUMNS: [Column; 5] = [
 /// Checks contract files; all mistakes of all files are told at once.
 pub fn check(asked: &Check, session: &mut Session) -> Result<Done, Failure> {
     let files = match asked.files.is_empty() {
-        true => session.config()?.streams.into_values().map(|stream| stream.contract).collect(),
+        true => files_of(session.config()?),
         false => asked.files.clone(),
     };
     if files.is_empty() {
@@ -36,6 +37,11 @@ pub fn check(asked: &Check, session: &mut Session) -> Result<Done, Failure> {
     session.output.result("contracts", rows.len());
     session.output.table(&COLUMNS, &rows)?;
     failed(&mistakes).map_or(Ok(Done::Done), Err)
+}
+
+fn files_of(config: Config) -> Vec<PathBuf> {
+    let streams = config.streams.into_values().map(|stream| stream.contract);
+    streams.chain(config.references.into_values().map(|of| of.contract)).collect()
 }
 
 /// Reads one contract.

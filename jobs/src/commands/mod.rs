@@ -5,8 +5,11 @@ pub mod ingest;
 pub mod lag;
 pub mod look;
 pub mod query;
+pub mod seed;
 mod stream_job;
 pub mod verify;
+
+use std::collections::BTreeMap;
 
 use weir_catalog::{Lake, LakeOptions};
 use weir_contract::class::ErrorClass;
@@ -22,6 +25,7 @@ pub fn run(command: Command, session: &mut Session) -> Result<Done, Failure> {
     match command {
         Command::Contracts(Contracts::Check(asked)) => contracts::check(&asked, session),
         Command::Ingest(asked) => ingest::run(&asked, session),
+        Command::Seed(asked) => seed::run(&asked, session),
         Command::Lag(asked) => lag::run(&asked, session),
         Command::Verify(asked) => verify::run(&asked, session),
         Command::Tables => look::tables(session),
@@ -47,17 +51,26 @@ fn selected(config: &Config, names: &[String]) -> Result<Vec<(String, Stream)>, 
         return Err(Failure::config("the config names no stream")
             .next("add [streams.\"<name>\"] with its topic and contract; see docs/reference.md"));
     }
+    choose("stream", &config.streams, names)
+}
+
+/// Those that were named, or all.
+fn choose<T: Clone>(
+    what: &str,
+    all: &BTreeMap<String, T>,
+    names: &[String],
+) -> Result<Vec<(String, T)>, Failure> {
     if names.is_empty() {
-        return Ok(config.streams.clone().into_iter().collect());
+        return Ok(all.clone().into_iter().collect());
     }
-    let mut chosen = std::collections::BTreeMap::new();
+    let mut chosen = BTreeMap::new();
     for name in names {
-        let Some(stream) = config.streams.get(name) else {
-            let known: Vec<&str> = config.streams.keys().map(String::as_str).collect();
-            return Err(Failure::config(format!("the config has no stream {name}"))
+        let Some(found) = all.get(name) else {
+            let known: Vec<&str> = all.keys().map(String::as_str).collect();
+            return Err(Failure::config(format!("the config has no {what} {name}"))
                 .next(format!("choose one of {}", known.join(", "))));
         };
-        chosen.insert(name.clone(), stream.clone());
+        chosen.insert(name.clone(), found.clone());
     }
     Ok(chosen.into_iter().collect())
 }

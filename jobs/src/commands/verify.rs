@@ -3,7 +3,7 @@
 use weir_catalog::Lake;
 use weir_catalog::verify::{VerifyOptions, VerifyReport, acknowledge, verify};
 use weir_contract::class::ErrorClass;
-use weir_contract::names::{NAMESPACE_RAW, TableName};
+use weir_contract::names::{NAMESPACE_RAW, NAMESPACE_REF, TableName};
 
 use super::lake;
 use crate::cli;
@@ -51,7 +51,8 @@ async fn verify_all(lake: &Lake, names: Vec<TableName>) -> Result<Vec<VerifyRepo
         false => names,
         true => {
             let all = lake.tables().await.map_err(Failure::catalog)?;
-            all.into_iter().filter(|name| name.namespace == NAMESPACE_RAW).collect()
+            let ours = [NAMESPACE_RAW, NAMESPACE_REF];
+            all.into_iter().filter(|name| ours.contains(&name.namespace.as_str())).collect()
         }
     };
     let mut reports = Vec::with_capacity(names.len());

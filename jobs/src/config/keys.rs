@@ -189,4 +189,21 @@ pub const KEYS: &[Key] = &[
         doc: "The stream's data contract, a YAML file. A relative path starts at the folder of \
               weir.toml.",
     },
+    Key {
+        path: "references.*.file",
+        kind: Kind::Path,
+        default: Default::Required,
+        env: false,
+        doc: "CSV file of the reference table that `weir seed` loads. The name is the table's and \
+              the contract's: `[references.\"ref.machines\"]`. A relative path starts at the folder \
+              of weir.toml.",
+    },
+    Key {
+        path: "references.*.contract",
+        kind: Kind::Path,
+        default: Default::Required,
+        env: false,
+        doc: "The reference table's data contract, a YAML file. A relative path starts at the folder \
+              of weir.toml.",
+    },
 ];

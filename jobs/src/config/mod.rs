@@ -13,7 +13,7 @@ mod tests;
 pub mod value;
 
 pub use raw::{Inputs, Mistake};
-pub use resolve::{Catalog, Config, Flush, Ingest, Kafka, Log, Stream};
+pub use resolve::{Catalog, Config, Flush, Ingest, Kafka, Log, Reference, Stream};
 pub use secret::{Property, reads_of};
 
 use std::path::{Component, Path, PathBuf};

@@ -10,6 +10,9 @@ use toml::de::{DeTable, DeValue};
 use super::keys::{self, Default, ENV_PREFIX, KEYS};
 use super::value::{Given, Value};
 
+/// Tables whose entries have names of the user's choice and keys of their own.
+const NAMED: [&str; 2] = ["streams", "references"];
+
 /// Something wrong with the config, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mistake {
@@ -59,8 +62,8 @@ pub struct Found {
 #[derive(Debug, std::default::Default)]
 pub struct Raw {
     values: BTreeMap<Vec<String>, Found>,
-    /// Streams that occur, even if empty, and where.
-    streams: BTreeMap<String, String>,
+    /// Streams and references that occur, even if empty, and where.
+    named: BTreeMap<[String; 2], String>,
     mistakes: Vec<Mistake>,
 }
 
@@ -95,7 +98,13 @@ impl Raw {
 
     /// The streams that occur, and where.
     pub fn streams(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.streams.iter().map(|(name, place)| (name.as_str(), place.as_str()))
+        self.named("streams")
+    }
+
+    /// The names under `[front."<name>"]` that occur, and where.
+    pub fn named<'a>(&'a self, front: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let named = self.named.iter().filter(move |([first, _], _)| first == front);
+        named.map(|([_, name], place)| (name.as_str(), place.as_str()))
     }
 
     /// The values under `prefix.*`.
@@ -209,9 +218,10 @@ impl Raw {
 
     fn stream(&mut self, path: &[String], place: &str) {
         if let [first, name] = path
-            && first == "streams"
+            && NAMED.contains(&first.as_str())
         {
-            self.streams.entry(name.clone()).or_insert_with(|| place.into());
+            let path = [first.clone(), name.clone()];
+            self.named.entry(path).or_insert_with(|| place.into());
         }
     }
 
@@ -274,7 +284,7 @@ impl Raw {
                     vec![(key.path.split('.').map(Into::into).collect(), file_name.to_string())]
                 }
                 Some((front, last)) => self
-                    .streams()
+                    .named(front)
                     .map(|(name, place)| {
                         (vec![front.into(), name.into(), last.into()], place.into())
                     })
@@ -319,7 +329,7 @@ pub fn show_path(path: &[String]) -> String {
 
 /// The table of free names that `path` goes too deep into, where a name's quotes were forgotten.
 fn unquoted(path: &[String]) -> Option<&'static [&'static str]> {
-    const FREE: [&[&str]; 2] = [&["streams"], &["kafka", "properties"]];
+    const FREE: [&[&str]; 3] = [&["streams"], &["references"], &["kafka", "properties"]];
     FREE.into_iter().find(|front| path.len() > front.len() && path[..front.len()] == **front)
 }
 

@@ -28,6 +28,8 @@ pub struct Config {
     pub log: Log,
     /// Streams by name.
     pub streams: BTreeMap<String, Stream>,
+    /// Reference tables by name.
+    pub references: BTreeMap<String, Reference>,
 }
 
 /// The catalog: one SQLite file.
@@ -94,9 +96,18 @@ pub struct Stream {
     pub contract: PathBuf,
 }
 
+/// One reference table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// CSV file.
+    pub file: PathBuf,
+    /// Contract file.
+    pub contract: PathBuf,
+}
+
 /// Checks across keys and gives the config its shape. `None` and mistakes in `raw` go together.
 pub fn resolve(raw: &mut Raw, folder: &Path) -> Option<Config> {
-    let streams = streams(raw, folder);
+    let (streams, references) = (streams(raw, folder), references(raw, folder));
     let config = (|| {
         Some(Config {
             warehouse: join(folder, text(raw, &["warehouse"])?),
@@ -105,6 +116,7 @@ pub fn resolve(raw: &mut Raw, folder: &Path) -> Option<Config> {
             ingest: ingest(raw)?,
             log: log(raw)?,
             streams: streams?,
+            references: references?,
         })
     })();
     rules(raw);
@@ -172,6 +184,16 @@ fn streams(raw: &Raw, folder: &Path) -> Option<BTreeMap<String, Stream>> {
         .collect()
 }
 
+fn references(raw: &Raw, folder: &Path) -> Option<BTreeMap<String, Reference>> {
+    raw.named("references")
+        .map(|(name, _)| {
+            let file = join(folder, text(raw, &["references", name, "file"])?);
+            let contract = join(folder, text(raw, &["references", name, "contract"])?);
+            Some((name.to_string(), Reference { file, contract }))
+        })
+        .collect()
+}
+
 const SQLITE: &str = "sqlite:///";
 
 /// The rules that a single key's kind cannot say.
@@ -199,7 +221,8 @@ fn rules(raw: &mut Raw) {
             Property::parse(property, text).map(|_| ())
         });
     }
-    wrong.extend(stream_names(raw));
+    wrong.extend(table_names(raw, "streams", "stream"));
+    wrong.extend(table_names(raw, "references", "reference"));
     wrong.extend(batch_fits(raw));
     for (place, message) in wrong {
         raw.mistake(place, message);
@@ -243,21 +266,29 @@ fn name(what: &str, text: &str) -> Result<(), String> {
     }
 }
 
-/// A stream's name becomes a table's name, which must be valid and nobody else's.
-fn stream_names(raw: &Raw) -> Vec<(String, String)> {
+/// A name becomes a table's name, which must be valid and nobody else's.
+fn table_names(raw: &Raw, front: &str, what: &str) -> Vec<(String, String)> {
     let mut wrong = Vec::new();
     let mut tables: BTreeMap<String, &str> = BTreeMap::new();
-    for (stream, place) in raw.streams() {
-        let table = TableName::raw(stream).to_string();
+    for (name, place) in raw.named(front) {
+        let table = match front {
+            "references" if !name.starts_with("ref.") => {
+                let message = format!("the {what} {name:?} is no table of `ref`; write \"ref.{name}\"");
+                wrong.push((place.to_string(), message));
+                continue;
+            }
+            "references" => TableName::reference(name).to_string(),
+            _ => TableName::raw(name).to_string(),
+        };
         if let Err(error) = table.parse::<TableName>() {
-            let message = format!("the stream {stream:?} cannot name a table: {error}");
+            let message = format!("the {what} {name:?} cannot name a table: {error}");
             wrong.push((place.to_string(), message));
         } else if let Some(other) = tables.get(&table) {
             let message =
-                format!("the streams {other:?} and {stream:?} would share the table {table}");
+                format!("the {what}s {other:?} and {name:?} would share the table {table}");
             wrong.push((place.to_string(), message));
         }
-        tables.insert(table, stream);
+        tables.insert(table, name);
     }
     wrong
 }

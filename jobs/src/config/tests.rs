@@ -163,6 +163,24 @@ fn streams_must_have_tables_of_their_own() {
 }
 
 #[test]
+fn references_are_tables_of_ref() {
+    let reference = |name: &str| format!("[references.{name:?}]\nfile = \"f\"\ncontract = \"c\"\n");
+    wrong(
+        &format!("{}{}", reference("machines"), reference("ref.sites")),
+        &["weir.toml:5: the reference \"machines\" is no table of `ref`; write \"ref.machines\""],
+    );
+    wrong(
+        "[references.\"ref.sites\"]\nfile = \"sites.csv\"\n",
+        &["weir.toml:5: `references.\"ref.sites\".contract` is absent; it is a path"],
+    );
+    wrong(
+        "[references.ref.sites]\nfile = \"sites.csv\"\n",
+        &["weir.toml:5: unknown key `references.ref.sites`; a name with dots is quoted: \
+           references.\"ref.sites\""],
+    );
+}
+
+#[test]
 fn a_batch_is_at_most_half_of_the_memory() {
     wrong(
         "[ingest]\nmemory_max = \"100MiB\"\n",

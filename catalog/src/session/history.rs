@@ -1,0 +1,67 @@
+//! The rows of a reference table that count: of one key and one `valid_from` that of the greatest
+//! `_load`, unless it holds at no time. They are the view `ref.<name>_history`.
+
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::common::TableReference;
+use datafusion::datasource::{ViewTable, provider_as_source};
+use datafusion::error::Result as DfResult;
+use datafusion::functions_window::expr_fn::row_number;
+use datafusion::logical_expr::{Expr, ExprFunctionExt, LogicalPlanBuilder, col, lit};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use weir_contract::names::{TableName, column};
+
+use super::{SessionOptions, context, errors};
+use crate::scan::IcebergProvider;
+use crate::{Base, CatalogError, Lake, Result};
+
+/// Whose number is 1 counts.
+const NUMBER: &str = "_number";
+
+/// The view over `table`, whose rows `provider` gives.
+pub fn view(
+    table: &TableName,
+    provider: Arc<dyn TableProvider>,
+    key: &[String],
+) -> DfResult<Arc<dyn TableProvider>> {
+    let columns: Vec<Expr> = provider.schema().fields().iter().map(|f| col(f.name())).collect();
+    let one = key.iter().map(String::as_str).chain([column::VALID_FROM]).map(col);
+    let newest = row_number()
+        .partition_by(one.collect())
+        .order_by(vec![col(column::LOAD).sort(false, false)])
+        .build()?
+        .alias(NUMBER);
+    let holds = col(column::VALID_TO)
+        .is_null()
+        .or(col(column::VALID_TO).gt(col(column::VALID_FROM)));
+    let name = TableReference::partial(table.namespace.as_str(), table.name.as_str());
+    let plan = LogicalPlanBuilder::scan(name, provider_as_source(provider), None)?
+        .window(vec![newest])?
+        .filter(col(NUMBER).eq(lit(1u64)).and(holds))?
+        .project(columns)?
+        .build()?;
+    Ok(Arc::new(ViewTable::new(plan, None)))
+}
+
+/// A session over one version of a reference table: its rows as `loaded`, those that count as
+/// `history`.
+pub fn session(
+    lake: &Lake,
+    base: &Base,
+    key: &[String],
+    options: &SessionOptions,
+) -> Result<SessionContext> {
+    let outward = |e| errors::clean(e, options);
+    let context = context(lake, SessionConfig::new(), options)?;
+    let provider: Arc<dyn TableProvider> = Arc::new(IcebergProvider::new(lake, base, None)?);
+    context.register_table("loaded", provider.clone()).map_err(outward)?;
+    let view = view(&base.name, provider, key).map_err(outward)?;
+    context.register_table("history", view).map_err(outward)?;
+    Ok(context)
+}
+
+/// An error of a query of such a session.
+pub fn failed(error: datafusion::error::DataFusionError) -> CatalogError {
+    errors::clean(error, &SessionOptions::default())
+}
