@@ -32,6 +32,7 @@ mod extra;
 mod general;
 mod number;
 mod plan;
+mod redact;
 mod reject;
 mod reserved;
 mod scan;

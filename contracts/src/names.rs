@@ -17,6 +17,9 @@ pub const NAMESPACE_SEED: &str = "seed";
 /// Namespace of the reference tables, which `weir seed` writes.
 pub const NAMESPACE_REF: &str = "ref";
 
+/// What a keyed hash begins with; 64 hex digits of HMAC-SHA-256 follow.
+pub const HASH_PREFIX: &str = "hmac-sha256:";
+
 /// Reserved columns of a raw table, behind the contract's own.
 pub mod column {
     /// Short id of the source; the full one stands in the table property `weir.source.<short>`.
@@ -59,6 +62,9 @@ pub mod column {
     pub const EVENT_TYPE: &str = "event_type";
     /// The machine that speaks.
     pub const MACHINE_ID: &str = "machine_id";
+
+    /// Columns whose text a rejected row keeps in `_error`, in that order.
+    pub const IDENTITY: [&str; 4] = [EVENT_ID, EVENT_TYPE, MACHINE_ID, EVENT_TIME];
 
     /// Members of the struct `_error`, in order. All are strings.
     pub const ERROR_MEMBERS: [&str; 8] = [

@@ -5,6 +5,7 @@
 //!   its parts.
 //! - [`resume`] and [`flush`]: its decisions, pure.
 //! - [`event`]: everything the loop tells, as one closed list.
+//! - [`topics`]: whether topics are set up as contracts ask.
 //! - [`lag`]: how far a table is behind its topic.
 
 pub mod batch;
@@ -17,4 +18,5 @@ pub mod resume;
 mod run;
 pub mod source;
 pub mod stream;
+pub mod topics;
 pub mod writer;

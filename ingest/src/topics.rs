@@ -31,6 +31,11 @@ pub enum State {
 }
 
 impl State {
+    /// Does the topic exist, and differ?
+    pub fn is_drift(&self) -> bool {
+        matches!(self, State::Drift(_))
+    }
+
     /// The word for it in output.
     pub fn name(&self) -> &'static str {
         match self {

@@ -110,6 +110,9 @@ pub enum Command {
     /// Show how far behind Kafka the tables are, per partition.
     #[command(after_help = "Example:\n  weir lag --stream vending.health")]
     Lag(Lag),
+    /// Compare the topics of the streams with what their contracts ask, and create missing ones.
+    #[command(after_help = TOPICS_HELP)]
+    Topics(Topics),
     /// Check that every record is in its table exactly once; exit 1 with the offsets if not.
     #[command(after_help = VERIFY_HELP)]
     Verify(Verify),
@@ -133,6 +136,7 @@ impl Command {
             Command::Ingest(_) => "ingest",
             Command::Seed(_) => "seed",
             Command::Lag(_) => "lag",
+            Command::Topics(_) => "topics",
             Command::Verify(_) => "verify",
             Command::Tables => "tables",
             Command::Snapshots(_) => "snapshots",
@@ -168,6 +172,14 @@ Examples:
   weir seed                                    all reference tables of the config
   weir seed ref.machines --dry-run             what would change?
   weir seed --dir out/seeds --full             files of another folder; what they lack ends now";
+
+const TOPICS_HELP: &str = "\
+A contract asks with weir.topicPartitions, weir.topicReplication, weir.topicRetention and
+weir.topicCleanup; what it leaves open is the brokers' to decide. A topic that exists is never
+changed: each difference is shown with the command that mends it, and the exit code is 1.
+Examples:
+  weir topics                            the plan
+  weir topics --create                   create what is missing";
 
 const VERIFY_HELP: &str = "\
 Counts, counters, offsets and files of each table are compared with one another. A finding names
@@ -234,6 +246,18 @@ pub struct Lag {
     /// Only this stream; may be given again [default: all streams of the config].
     #[arg(long = "stream", value_name = "STREAM")]
     pub streams: Vec<String>,
+}
+
+/// `weir topics`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options")]
+pub struct Topics {
+    /// Only this stream; may be given again [default: all streams of the config].
+    #[arg(long = "stream", value_name = "STREAM")]
+    pub streams: Vec<String>,
+    /// Create the topics that do not exist.
+    #[arg(long)]
+    pub create: bool,
 }
 
 /// `weir verify`.

@@ -28,13 +28,17 @@ const HEAVY: [(&str, &str); 6] = [
 ];
 
 /// All that the pure crate may name.
-const PURE: [&str; 14] = [
+const PURE: [&str; 18] = [
     "arrow-array",
     "arrow-buffer",
+    "arrow-row",
     "arrow-schema",
+    "arrow-select",
     "chrono",
     "crc32fast",
+    "csv",
     "fast-float2",
+    "hmac",
     "memchr",
     "saphyr",
     "saphyr-parser",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::AsArray;
 use tempfile::TempDir;
 use weir_contract::class::ErrorClass;
-use weir_contract::contract::{Contract, Field, FieldType, Path, Requirement};
+use weir_contract::contract::{Contract, Field, FieldType, Kind, Path, Requirement};
 use weir_contract::names::column;
 use weir_contract::reference::read;
 
@@ -23,6 +23,7 @@ fn reference() -> Reference {
         kind,
         required: if required { Requirement::Always } else { Requirement::Never },
         allowed: Default::default(),
+        hashed: false,
         description: String::new(),
     };
     let contract = Contract {
@@ -35,9 +36,10 @@ fn reference() -> Reference {
             field(column::VALID_FROM, FieldType::Timestamp, true),
             field(column::VALID_TO, FieldType::Timestamp, false),
         ],
-        ..testing::contract()
+        kind: Kind::Reference { key: vec![0] },
+        ..Contract::default()
     };
-    Reference::new(Arc::new(contract), vec![0]).unwrap()
+    Reference::of(Arc::new(contract)).unwrap()
 }
 
 fn lake() -> (TempDir, Lake) {
@@ -225,7 +227,9 @@ async fn verify_finds_rows_that_others_added_and_changed() {
 async fn a_key_is_for_ever() {
     let (_folder, lake) = lake();
     load(&lake, &["m-1 a 01"]).await;
-    let other = Reference::new(reference().contract, vec![0, 1]).unwrap();
+    let mut contract = Contract::clone(&reference().contract);
+    contract.kind = Kind::Reference { key: vec![0, 1] };
+    let other = Reference::of(Arc::new(contract)).unwrap();
     let error = seed(&lake, &other, &stated(&[]), SeedOptions::default()).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::BadConfig);
     assert!(error.to_string().contains("machine_id"), "{error}");

@@ -1,4 +1,4 @@
-//! A stream's data contract.
+//! The data contract of a stream or a reference table.
 //!
 //! A contract is a YAML file of the Open Data Contract Standard 3.2.0; `docs/contracts.md` is the
 //! guide to the subset. [`parse`] turns the file into a [`Contract`], or into a list of every
@@ -13,8 +13,10 @@ mod limits;
 mod model;
 mod reader;
 mod resolve;
+mod rules;
 #[cfg(test)]
 mod tests;
+mod topic;
 mod types;
 mod value;
 mod yaml;
@@ -23,4 +25,5 @@ pub use diagnostic::Diagnostic;
 pub(crate) use diagnostic::quoted;
 pub use document::parse;
 pub use model::*;
-pub(crate) use value::{decimal, double, integer, nearest};
+pub use topic::{Cleanup, Retention, Topic};
+pub(crate) use value::{NAME_MAX, decimal, double, integer, is_name, nearest};

@@ -42,6 +42,19 @@ impl Row {
         Ok(end)
     }
 
+    /// Stores the hash of a string in its place.
+    pub fn hashed(&mut self, values: &mut Bytes, text: &[u8], at: usize) -> Result<usize, Trouble> {
+        let quoted = string(text, at)?;
+        let value = plain(text, quoted, &mut self.plain);
+        // A decoder is not made without the key that its contract needs.
+        if let Some(key) = &self.key {
+            key.hash(value, &mut self.hash);
+            values.push(self.number, &self.hash);
+            self.bytes += self.hash.len();
+        }
+        Ok(quoted.end + 1)
+    }
+
     #[inline(always)]
     pub fn timestamp(
         &mut self,

@@ -10,6 +10,7 @@ use serde::de::IgnoredAny;
 use crate::contract::{
     Allowed, Bound, Field, FieldType, decimal, double, integer, nearest, quoted,
 };
+use crate::rule::Cells;
 use crate::time;
 
 /// A value; times in µs, dates in days, decimals unscaled.
@@ -123,6 +124,43 @@ fn listed(allowed: &Allowed, cell: Cell<'_>, text: &str) -> bool {
     match cell {
         Cell::Exact(number) => allowed.values.contains(&number.to_string()),
         _ => allowed.values.iter().any(|value| value == text),
+    }
+}
+
+/// One row's values, for the contract's rules.
+pub(super) struct Row<'a>(pub &'a [Cell<'a>]);
+
+impl Cells for Row<'_> {
+    fn exact(&self, column: usize) -> Option<i128> {
+        match self.0[column] {
+            Cell::Exact(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    fn double(&self, column: usize) -> Option<f64> {
+        match self.0[column] {
+            Cell::Double(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    fn text(&self, column: usize) -> Option<&[u8]> {
+        match self.0[column] {
+            Cell::Text(text) => Some(text.as_bytes()),
+            _ => None,
+        }
+    }
+
+    fn boolean(&self, column: usize) -> Option<bool> {
+        match self.0[column] {
+            Cell::Boolean(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    fn is_null(&self, column: usize) -> bool {
+        self.0[column] == Cell::Null
     }
 }
 

@@ -30,7 +30,7 @@ use arrow_schema::{Field as ArrowField, Schema, SchemaRef};
 pub use plan::{Counts, Plan, plan};
 pub use read::read;
 
-use crate::contract::Contract;
+use crate::contract::{Contract, Kind};
 use crate::decode::arrow_type;
 use crate::names::{NAMESPACE_SEED, TableName, column};
 
@@ -52,12 +52,9 @@ pub struct Reference {
 
 impl Reference {
     /// None if the contract is one of a stream.
-    pub fn of(_contract: Arc<Contract>) -> Option<Reference> {
-        None
-    }
-
-    /// None if the contract is one of a stream.
-    pub fn new(contract: Arc<Contract>, key: Vec<usize>) -> Option<Reference> {
+    pub fn of(contract: Arc<Contract>) -> Option<Reference> {
+        let Kind::Reference { key } = &contract.kind else { return None };
+        let key = key.clone();
         let valid_from = contract.index_of(column::VALID_FROM)?;
         let valid_to = contract.index_of(column::VALID_TO)?;
         Some(Reference { contract, key, valid_from, valid_to })
@@ -65,7 +62,7 @@ impl Reference {
 
     /// The table of the rows.
     pub fn table(&self) -> TableName {
-        TableName::reference(&self.contract.id)
+        self.contract.table()
     }
 
     /// The contract's columns, in order.

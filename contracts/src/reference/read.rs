@@ -8,10 +8,11 @@ use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{RecordBatch, TimestampMicrosecondArray};
 use csv::{ByteRecord, ReaderBuilder};
 
-use super::cell::{self, Cell, Column};
+use super::cell::{self, Cell, Column, Row};
 use super::plan::rows_of;
 use super::{Mistakes, Reference, Stated};
 use crate::contract::{Requirement, nearest, quoted};
+use crate::rule::Truth;
 use crate::time;
 
 /// Reads a file: RFC 4180 with a header that names columns of the contract in any order, UTF-8, a
@@ -124,6 +125,11 @@ fn read_row<'a>(
     for (field, cell) in fields.iter().zip(&row) {
         if field.required == Requirement::Always && *cell == Cell::Null {
             mistakes.push(line, format!("{} is empty; the contract requires it", field.name));
+        }
+    }
+    for rule in &reference.contract.rules {
+        if matches!(rule.truth(&Row(&row)), Truth::False | Truth::Overflow) {
+            mistakes.push(line, format!("the rule {} does not hold: {}", rule.name, rule.text));
         }
     }
     let (from, to) = (row[reference.valid_from], row[reference.valid_to]);

@@ -12,7 +12,8 @@ use arrow_select::filter::filter_record_batch;
 use proptest::prelude::*;
 
 use super::*;
-use crate::contract::{Allowed, Bound, Field, FieldType, Limits, Path, Requirement};
+use crate::contract::{Allowed, Bound, Field, FieldType, Kind, Path, Requirement};
+use crate::rule::Rule;
 
 fn field(name: &str, kind: FieldType, required: bool) -> Field {
     Field {
@@ -21,6 +22,7 @@ fn field(name: &str, kind: FieldType, required: bool) -> Field {
         kind,
         required: if required { Requirement::Always } else { Requirement::Never },
         allowed: Allowed::default(),
+        hashed: false,
         description: String::new(),
     }
 }
@@ -44,16 +46,17 @@ fn reference() -> Reference {
     fields[2].allowed.values = vec!["snack".into(), "drinks".into()];
     fields[3].allowed.minimum = Some(Bound::Exact(0));
     fields[4].allowed.maximum = Some(Bound::Double(10.0));
+    let text = "not cold or limit_c < 9 and valid_from < timestamp '2100-01-01T00:00:00Z'";
+    let rule = Rule::parse("cold_is_cold", text, &fields).unwrap();
     let contract = Contract {
         id: "ref.things".into(),
         version: "1.0.0".into(),
-        description: String::new(),
         fields,
-        event_types: vec![],
-        limits: Limits::default(),
-        keep_value: false,
+        kind: Kind::Reference { key: vec![0, 1] },
+        rules: vec![rule],
+        ..Contract::default()
     };
-    Reference::new(Arc::new(contract), vec![0, 1]).unwrap()
+    Reference::of(Arc::new(contract)).unwrap()
 }
 
 fn read_ok(text: &str) -> Stated {
@@ -188,7 +191,8 @@ fn every_mistake_is_told_with_its_line() {
         m-1,1\n\
         ,1,,,,,,,,2026-01-01T00:00:00Z,\n\
         m-2 ,1,,,,,,{},,2026-01-01T00:00:00Z,2026-01-01T00:00:00Z\n\
-        m-\xff,1,,,,,,,,,\n";
+        m-\xff,1,,,,,,,,,\n\
+        m-3,1,,,9.5,true,,,,2026-01-01T00:00:00Z,\n";
     let expected = [
         "2: id \"m\" is shorter than 2 characters",
         "2: kind \"snacks\" is not allowed; did you mean snack?",
@@ -207,6 +211,8 @@ fn every_mistake_is_told_with_its_line() {
         "5: id is empty; the contract requires it",
         "6: id \"m-2 \" has a blank at its beginning or end; remove it",
         "7: id is not UTF-8",
+        "8: the rule cold_is_cold does not hold: not cold or limit_c < 9 and \
+         valid_from < timestamp '2100-01-01T00:00:00Z'",
     ];
     assert_eq!(mistakes(text), expected);
     let header = mistakes(b"id,slot,kinds,id,colour\nm-1,1,,,\n");

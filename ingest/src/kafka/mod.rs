@@ -5,6 +5,7 @@
 //! to librdkafka at every turn: at a start, at a restart, and after every rebalance. All calls come
 //! from one thread and may block it.
 
+mod admin;
 mod batch;
 mod errors;
 mod lookup;
@@ -19,6 +20,7 @@ use async_trait::async_trait;
 use weir_contract::class::ErrorClass;
 use weir_contract::names::SourceId;
 
+pub use admin::KafkaAdmin;
 pub use batch::KafkaBatch;
 pub use member::KafkaSource;
 pub use settings::KafkaSettings;

@@ -46,14 +46,7 @@ const MIB: usize = 1024 * KIB;
 impl KafkaSettings {
     /// Name and value of every property of the consumer.
     pub(super) fn properties(&self) -> Result<Vec<(String, String)>, SourceError> {
-        for (name, why) in OURS {
-            if self.properties.contains_key(name) || self.properties.contains_key(&alias(name)) {
-                return Err(SourceError::new(
-                    ErrorClass::BadConfig,
-                    format!("the Kafka property {name} cannot be set: {why}; remove it"),
-                ));
-            }
-        }
+        check_ours(&self.properties)?;
         let memory = Memory::divide(self.memory);
         let mut all: BTreeMap<String, String> = [
             ("bootstrap.servers", self.bootstrap.clone()),
@@ -113,6 +106,36 @@ impl KafkaSettings {
     /// The memory that a batch may take, bytes.
     pub(super) fn batch_bytes(&self) -> usize {
         Memory::divide(self.memory).batch_bytes
+    }
+}
+
+/// Name and value of every property of a client that reads no records.
+pub(super) fn client_properties(
+    bootstrap: &str,
+    properties: &BTreeMap<String, String>,
+) -> Result<Vec<(String, String)>, SourceError> {
+    check_ours(properties)?;
+    let ours = [
+        ("bootstrap.servers", bootstrap),
+        ("client.id", "weir"),
+        ("reconnect.backoff.ms", "100"),
+        ("reconnect.backoff.max.ms", "2000"),
+        ("socket.keepalive.enable", "true"),
+    ];
+    let mut all: BTreeMap<String, String> =
+        ours.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    all.extend(properties.clone());
+    Ok(all.into_iter().collect())
+}
+
+fn check_ours(properties: &BTreeMap<String, String>) -> Result<(), SourceError> {
+    let given = |name: &str| properties.contains_key(name) || properties.contains_key(&alias(name));
+    match OURS.iter().find(|(name, _)| given(name)) {
+        None => Ok(()),
+        Some((name, why)) => Err(SourceError::new(
+            ErrorClass::BadConfig,
+            format!("the Kafka property {name} cannot be set: {why}; remove it"),
+        )),
     }
 }
 

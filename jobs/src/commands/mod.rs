@@ -7,6 +7,7 @@ pub mod look;
 pub mod query;
 pub mod seed;
 mod stream_job;
+pub mod topics;
 pub mod verify;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ pub fn run(command: Command, session: &mut Session) -> Result<Done, Failure> {
         Command::Ingest(asked) => ingest::run(&asked, session),
         Command::Seed(asked) => seed::run(&asked, session),
         Command::Lag(asked) => lag::run(&asked, session),
+        Command::Topics(asked) => topics::run(&asked, session),
         Command::Verify(asked) => verify::run(&asked, session),
         Command::Tables => look::tables(session),
         Command::Snapshots(asked) => look::snapshots(&asked, session),
@@ -82,16 +84,23 @@ fn kafka_settings(
     topic: &str,
     memory: usize,
 ) -> Result<KafkaSettings, Failure> {
-    let Some(bootstrap) = config.kafka.bootstrap_servers.clone() else {
-        return Err(Failure::new(ErrorClass::BadConfig, "kafka.bootstrap_servers is not set")
-            .next("set it to host:port of a Kafka broker"));
-    };
+    let (bootstrap, properties) = kafka_access(config)?;
     Ok(KafkaSettings {
         bootstrap,
         topic: topic.into(),
         group: format!("{}.{stream}", config.kafka.group_prefix),
         instance: config.kafka.instance.clone(),
         memory,
-        properties: config::reads_of(&config.kafka.properties)?.into_iter().collect(),
+        properties,
     })
+}
+
+/// The brokers, and librdkafka's properties with their secrets.
+fn kafka_access(config: &Config) -> Result<(String, BTreeMap<String, String>), Failure> {
+    let Some(bootstrap) = config.kafka.bootstrap_servers.clone() else {
+        return Err(Failure::new(ErrorClass::BadConfig, "kafka.bootstrap_servers is not set")
+            .next("set it to host:port of a Kafka broker"));
+    };
+    let properties = config::reads_of(&config.kafka.properties)?.into_iter().collect();
+    Ok((bootstrap, properties))
 }

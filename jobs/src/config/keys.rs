@@ -95,7 +95,8 @@ pub const KEYS: &[Key] = &[
         kind: Kind::Text,
         default: Default::Unset,
         env: true,
-        doc: "Brokers to start from, `host:port` with commas between. Needed by `ingest` and `lag`.",
+        doc: "Brokers to start from, `host:port` with commas between. Needed by `ingest`, \
+              `lag` and `topics`.",
     },
     Key {
         path: "kafka.group_prefix",
