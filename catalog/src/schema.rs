@@ -59,7 +59,8 @@ pub fn raw_iceberg_schema(contract: &Contract) -> Result<Schema> {
 ///
 /// Errors: bad config if a column's name is reserved.
 pub fn reference_iceberg_schema(contract: &Contract) -> Result<Schema> {
-    let doc = "Number of the load that brought the row; of one key and valid_from the greatest counts";
+    let doc =
+        "Number of the load that brought the row; of one key and valid_from the greatest counts";
     let load = (column::LOAD, Type::Primitive(PrimitiveType::Long), doc);
     iceberg_schema(contract, [load].into_iter())
 }

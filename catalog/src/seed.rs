@@ -71,7 +71,8 @@ pub async fn seed(
         let full = options.full.then(|| lake.env.clock.now_ms().saturating_mul(1000));
         let planned = plan(reference, &now, stated, full).map_err(|why| damaged(&table, &why))?;
         let load = progress.head(&source(&table), PARTITION).unwrap_or(FIRST);
-        let mut done = Seeded { table: table.clone(), load: None, snapshot: None, counts: planned.counts };
+        let mut done =
+            Seeded { table: table.clone(), load: None, snapshot: None, counts: planned.counts };
         if planned.is_empty() {
             return Ok(done);
         }
@@ -110,12 +111,12 @@ async fn append(
     let steps: Steps = BTreeMap::from([(source(&base.name), BTreeMap::from([(PARTITION, step)]))]);
     let commit_id = lake.env.ids.uuid().to_string();
     let change = Change { commit_id, stage: STAGE, added: vec![file], ..Change::default() };
-    let outcome = commit(lake, base, &change, &mut |_, progress: &Progress| {
-        match progress.advance_since(seen, &change.commit_id, &steps) {
-            Verdict::Apply(next) => Decision::Advance(next),
-            Verdict::Already | Verdict::Fenced(_) => Decision::Decline(None),
-            Verdict::Invalid(why) => Decision::Decline(Some(why)),
-        }
+    let outcome = commit(lake, base, &change, &mut |_, progress: &Progress| match progress
+        .advance_since(seen, &change.commit_id, &steps)
+    {
+        Verdict::Apply(next) => Decision::Advance(next),
+        Verdict::Already | Verdict::Fenced(_) => Decision::Decline(None),
+        Verdict::Invalid(why) => Decision::Decline(Some(why)),
     });
     match outcome.await? {
         Committed::Done(receipt) => Ok(Some(receipt)),

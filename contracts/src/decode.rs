@@ -47,8 +47,8 @@ use arrow_array::RecordBatch;
 use crate::class::RejectClass;
 
 pub use self::decoder::Decoder;
-pub use self::plan::raw_schema;
 pub(crate) use self::plan::arrow_type;
+pub use self::plan::raw_schema;
 
 /// A Kafka record.
 #[derive(Debug, Clone, Copy)]

@@ -108,7 +108,9 @@ pub fn plan(bootstrap: &str, topic: &str, wanted: &Topic, found: Option<&Found>)
         differences.push(difference("replication", wanted, found.replication, mend));
     }
     let config = |set: String| {
-        format!("kafka-configs.sh {alter} --entity-type topics --entity-name {topic} --add-config {set}")
+        format!(
+            "kafka-configs.sh {alter} --entity-type topics --entity-name {topic} --add-config {set}"
+        )
     };
     if let Some(wanted) = wanted.retention
         && wanted != found.retention

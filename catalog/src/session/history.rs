@@ -32,9 +32,8 @@ pub fn view(
         .order_by(vec![col(column::LOAD).sort(false, false)])
         .build()?
         .alias(NUMBER);
-    let holds = col(column::VALID_TO)
-        .is_null()
-        .or(col(column::VALID_TO).gt(col(column::VALID_FROM)));
+    let holds =
+        col(column::VALID_TO).is_null().or(col(column::VALID_TO).gt(col(column::VALID_FROM)));
     let name = TableReference::partial(table.namespace.as_str(), table.name.as_str());
     let plan = LogicalPlanBuilder::scan(name, provider_as_source(provider), None)?
         .window(vec![newest])?

@@ -155,7 +155,8 @@ fn compare(base: &Base, progress: &Progress, loads: &Loads) -> Vec<Finding> {
     if held != claim.rows {
         let mut other = holes(claim.start, claim.until, &found);
         other |= set(brought(base).into_iter().filter_map(|(load, rows)| {
-            (claimed.contains(load.unsigned_abs()) && loads.get(&load) != Some(&rows)).then_some(load)
+            (claimed.contains(load.unsigned_abs()) && loads.get(&load) != Some(&rows))
+                .then_some(load)
         }));
         let message = format!(
             "the table holds {held} rows of its loads, its counters say {}; the loads named have \

@@ -26,8 +26,8 @@ pub use acknowledge::{Acknowledged, acknowledge};
 pub use report::{Finding, Kind, VerifyReport};
 
 use crate::look::{chain, is_ours, no_table, text};
-use crate::schema::is_reference;
 use crate::scan::plan::LiveFile;
+use crate::schema::is_reference;
 use crate::{Base, CatalogError, Lake, Result};
 use files::Structure;
 use rows::Positions;

@@ -61,7 +61,12 @@ impl KafkaAdmin {
             let one = Found {
                 partitions: u32::try_from(partitions.len()).unwrap_or(u32::MAX),
                 replication: u16::try_from(replicas).unwrap_or(u16::MAX),
-                retention: self.read(topic.name(), "retention.ms", setting, Retention::of_config)?,
+                retention: self.read(
+                    topic.name(),
+                    "retention.ms",
+                    setting,
+                    Retention::of_config,
+                )?,
                 cleanup: self.read(topic.name(), "cleanup.policy", setting, Cleanup::of_config)?,
             };
             found.insert(topic.name().to_string(), one);
@@ -151,10 +156,9 @@ impl KafkaAdmin {
                 ErrorClass::Denied,
                 "; allow DESCRIBE_CONFIGS on the topic, and CREATE on it or on the cluster",
             ),
-            Code::BrokerTransportFailure | Code::AllBrokersDown | Code::OperationTimedOut => (
-                ErrorClass::Retry,
-                "; no broker answers: is it running, and is the address right?",
-            ),
+            Code::BrokerTransportFailure | Code::AllBrokersDown | Code::OperationTimedOut => {
+                (ErrorClass::Retry, "; no broker answers: is it running, and is the address right?")
+            }
             other => (errors::class(other), errors::advice(other)),
         };
         let bootstrap = &self.bootstrap;

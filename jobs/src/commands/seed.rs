@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 use weir_catalog::seed::{SeedOptions, Seeded, seed};
@@ -75,7 +75,10 @@ fn files(config: &Config, asked: &cli::Seed) -> Result<Vec<(Reference, Stated)>,
     let (mut files, mut mistakes, mut count) = (Vec::new(), Vec::new(), 0);
     for (name, of) in choose("reference", &config.references, &asked.tables)? {
         let reference = load(&name, &of)?;
-        let file = path(&of.file, asked.dir.as_deref());
+        let file = match (&asked.dir, of.file.file_name()) {
+            (Some(folder), Some(name)) => folder.join(name),
+            _ => of.file.clone(),
+        };
         let shown = file.display();
         match read(&reference, &bytes(&file)?) {
             Ok(stated) => files.push((reference, stated)),
@@ -109,14 +112,6 @@ fn load(name: &str, of: &config::Reference) -> Result<Reference, Failure> {
             .at(of.contract.display())
             .next("a reference table's contract says `weir.reference: true`; see docs/contracts.md")
     })
-}
-
-/// The file as the config names it, or its namesake in another folder.
-fn path(file: &Path, folder: Option<&Path>) -> PathBuf {
-    match (folder, file.file_name()) {
-        (Some(folder), Some(name)) => folder.join(name),
-        _ => file.to_path_buf(),
-    }
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {

@@ -110,7 +110,8 @@ fn show(planned: &[Planned], session: &mut Session) -> Result<(), Failure> {
         if let State::Drift(differences) = &one.plan.state {
             for d in differences {
                 let Planned { topic, .. } = one;
-                output.say(format!("{topic}: {} is {}, wanted {}", d.setting, d.found, d.wanted))?;
+                output
+                    .say(format!("{topic}: {} is {}, wanted {}", d.setting, d.found, d.wanted))?;
                 output.say(format!("  → {}", d.mend))?;
             }
         }

@@ -273,7 +273,8 @@ fn table_names(raw: &Raw, front: &str, what: &str) -> Vec<(String, String)> {
     for (name, place) in raw.named(front) {
         let table = match front {
             "references" if !name.starts_with("ref.") => {
-                let message = format!("the {what} {name:?} is no table of `ref`; write \"ref.{name}\"");
+                let message =
+                    format!("the {what} {name:?} is no table of `ref`; write \"ref.{name}\"");
                 wrong.push((place.to_string(), message));
                 continue;
             }
