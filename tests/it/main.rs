@@ -4,6 +4,8 @@ mod crash;
 mod foreign;
 mod kafka;
 mod readers;
+mod seed;
 mod sim;
 mod stack;
 mod tidy;
+mod topics;

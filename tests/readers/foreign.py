@@ -3,6 +3,7 @@
 usage: foreign.py CATALOG_DB TABLE ACTION [ARGUMENT...]
 
   delete PARTITION FIRST LAST   delete the rows of these offsets (copy on write)
+  delete-where FILTER           delete the rows of a filter as PyIceberg writes it
   rewrite                       replace every file by one with the same rows
   overwrite PARTITION OFFSET    delete one row and append it again unchanged
   append PARTITION OFFSET       append a copy of one row
@@ -40,6 +41,8 @@ def offsets(partition, first, last):
 def act(table, action, arguments):
     if action == "delete":
         table.delete(offsets(*arguments))
+    elif action == "delete-where":
+        table.delete(arguments[0])
     elif action == "rewrite":
         table.overwrite(table.scan().to_arrow())
     elif action == "overwrite":

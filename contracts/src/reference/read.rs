@@ -127,16 +127,17 @@ fn read_row<'a>(
             mistakes.push(line, format!("{} is empty; the contract requires it", field.name));
         }
     }
-    for rule in &reference.contract.rules {
-        if matches!(rule.truth(&Row(&row)), Truth::False | Truth::Overflow) {
-            mistakes.push(line, format!("the rule {} does not hold: {}", rule.name, rule.text));
-        }
-    }
     let (from, to) = (row[reference.valid_from], row[reference.valid_to]);
     if let (Cell::Exact(from), Cell::Exact(to)) = (from, to)
         && to <= from
     {
         mistakes.push(line, "valid_to is not after valid_from");
+        return row;
+    }
+    for rule in &reference.contract.rules {
+        if matches!(rule.truth(&Row(&row)), Truth::False | Truth::Overflow) {
+            mistakes.push(line, format!("the rule {} does not hold: {}", rule.name, rule.text));
+        }
     }
     row
 }
