@@ -3,6 +3,7 @@
 mod crash;
 mod foreign;
 mod kafka;
+mod personal;
 mod readers;
 mod seed;
 mod sim;

@@ -7,6 +7,7 @@
 use super::general::outside;
 use super::plan::{Member, Plan, TOP, scope_of};
 use super::scan::{self, Depth, Quoted, Stop, not_json};
+use super::sink;
 use crate::privacy::HashKey;
 
 struct Redactor<'a> {
@@ -71,7 +72,11 @@ impl Redactor<'_> {
             return self.members(scope_of(object), at + 1);
         }
         let depth = Depth { outside: outside(scope), max: self.depth_max, open: &mut self.open };
-        let end = scan::skip(self.text, at, depth)?;
+        // What is no number where one belongs did not end the first reading either.
+        let end = match sink::infinite(self.text, at) {
+            Some(end) => end,
+            None => scan::skip(self.text, at, depth)?,
+        };
         let Some(member) = member else { return Ok(end) };
         self.out.extend_from_slice(&self.text[self.copied..at]);
         self.copied = end;

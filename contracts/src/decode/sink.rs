@@ -299,7 +299,7 @@ pub(super) fn problem<T>(reason: Reason, start: usize, end: usize) -> Result<T, 
 }
 
 /// The end of a bare `NaN`, `Infinity` or `-Infinity` at `at`, as JavaScript and Python write them.
-fn infinite(text: &[u8], at: usize) -> Option<usize> {
+pub(super) fn infinite(text: &[u8], at: usize) -> Option<usize> {
     let rest = text.get(at..)?;
     let word = ["NaN", "Infinity", "-Infinity"].iter().find(|w| rest.starts_with(w.as_bytes()))?;
     let end = at + word.len();

@@ -51,7 +51,7 @@ pub fn run(asked: &cli::Ingest, session: &mut Session) -> Result<Done, Failure> 
         let kafka = kafka_settings(&config, &name, &stream.topic, settings.source_memory)?;
         jobs.push(Job {
             lake: lake.clone(),
-            contract: contracts::load(&stream.contract)?,
+            contract: contracts::load(&stream.contract, &config)?,
             source: KafkaSource::open(kafka).map_err(|e| Failure::new(e.class, e.message))?,
             settings,
             shutdown: shutdown.clone(),

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use weir_catalog::seed::{SeedOptions, Seeded, seed};
@@ -59,10 +60,7 @@ pub fn run(asked: &cli::Seed, session: &mut Session) -> Result<Done, Failure> {
         (_, true) => "a dry run: nothing was loaded".to_string(),
         (n, false) => format!("{n} of {} tables loaded", rows.len()),
     })?;
-    match loads == 0 && asked.exit_99_when_idle {
-        true => Ok(Done::Idle),
-        false => Ok(Done::Done),
-    }
+    Ok(if loads == 0 && asked.exit_99_when_idle { Done::Idle } else { Done::Done })
 }
 
 /// The tables with what their files state.
@@ -100,7 +98,7 @@ fn files(config: &Config, asked: &cli::Seed) -> Result<Vec<(Reference, Stated)>,
 }
 
 fn load(name: &str, of: &config::Reference) -> Result<Reference, Failure> {
-    let contract = contracts::load(&of.contract)?;
+    let contract = Arc::new(contracts::one(&of.contract)?);
     if contract.id != name {
         let what = format!("the contract of the reference {name} is that of {}", contract.id);
         return Err(Failure::config(what)

@@ -38,7 +38,7 @@ pub fn run(asked: &cli::Topics, session: &mut Session) -> Result<Done, Failure> 
     let (bootstrap, properties) = kafka_access(&config)?;
     let mut wanted = Vec::new();
     for (name, stream) in selected(&config, &asked.streams)? {
-        wanted.push((name, stream.topic, contracts::load(&stream.contract)?.topic));
+        wanted.push((name, stream.topic, contracts::one(&stream.contract)?.topic));
     }
     let admin = KafkaAdmin::open(&bootstrap, &properties).map_err(failure)?;
     let create = asked.create;

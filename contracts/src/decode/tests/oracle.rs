@@ -204,7 +204,10 @@ pub fn check_redacted(contract: &Contract, text: &str) {
         assert!(!dropped(contract, object, member) || value == "null", "{text}");
         assert!(!hashed || empty || value.starts_with("\"hmac-sha256:"), "{text}");
     };
-    let Members(top) = serde_json::from_str(text).unwrap();
+    let Ok(Members(top)) = serde_json::from_str(text) else {
+        assert!(["NaN", "Infinity"].iter().any(|word| text.contains(word)), "{text}");
+        return;
+    };
     for (name, _, value) in &top {
         check(None, name, value);
         if let Ok(Members(inside)) = serde_json::from_str(value) {
