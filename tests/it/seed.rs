@@ -46,7 +46,8 @@ impl Seeds {
     fn new() -> Result<Seeds> {
         let folder = tempfile::Builder::new().prefix("weir-seed-").tempdir()?;
         let contracts = lab::repository().join("contracts");
-        let mut config = "warehouse = \"lake\"\ncatalog.uri = \"sqlite:///catalog.db\"\n".to_string();
+        let mut config =
+            "warehouse = \"lake\"\ncatalog.uri = \"sqlite:///catalog.db\"\n".to_string();
         for name in NAMES {
             config += &format!(
                 "[references.\"ref.{name}\"]\nfile = \"seeds/{name}.csv\"\ncontract = \"{}\"\n",
@@ -124,7 +125,10 @@ fn five_files_become_tables_that_three_readers_agree_on() -> Result<()> {
     std::fs::create_dir(&other)?;
     let (header, rest) = MACHINES.split_once('\n').context("a header")?;
     let first = rest.lines().next().context("a row")?.replace("2026-01-01", "2026-02-01");
-    std::fs::write(other.join("machines.csv"), format!("{header}\n{}\n", first.replace("s-1", "s-2")))?;
+    std::fs::write(
+        other.join("machines.csv"),
+        format!("{header}\n{}\n", first.replace("s-1", "s-2")),
+    )?;
     let folder = other.display().to_string();
     let row = &seeds.lines(&["seed", "ref.machines", "--dir", &folder, "--full"])?[0];
     ensure!(row["added"] == 1 && row["ended"] == 2, "{row}");
@@ -148,7 +152,10 @@ fn five_files_become_tables_that_three_readers_agree_on() -> Result<()> {
     print!("{said}");
     let report: Value = serde_json::from_str(said.lines().last().context("nothing said")?)?;
     ensure!(report["tables"] == 5 && report["snapshots"] == 7, "{report}");
-    ensure!(report["rows"].as_i64() > Some(15) && report["counting"].as_i64() > Some(9), "{report}");
+    ensure!(
+        report["rows"].as_i64() > Some(15) && report["counting"].as_i64() > Some(9),
+        "{report}"
+    );
     Ok(())
 }
 
@@ -156,7 +163,10 @@ fn five_files_become_tables_that_three_readers_agree_on() -> Result<()> {
 fn a_mistake_in_one_file_leaves_all_tables_alone() -> Result<()> {
     let seeds = Seeds::new()?;
     seeds.write("accounts", &ACCOUNTS.replace("0.0001", "0.00001").replace("private", "privat"))?;
-    seeds.write("sites", &format!("{SITES}s-1,Again,store,open,Wien,east,AT,UTC,EUR,2026-01-01T00:00:00Z\n"))?;
+    seeds.write(
+        "sites",
+        &format!("{SITES}s-1,Again,store,open,Wien,east,AT,UTC,EUR,2026-01-01T00:00:00Z\n"),
+    )?;
     let done = seeds.weir(&["seed"])?;
     ensure!(done.code == Some(1), "{done:#?}");
     for place in [
@@ -177,7 +187,8 @@ fn a_mistake_in_one_file_leaves_all_tables_alone() -> Result<()> {
 
 /// Versions of a file: of each machine the site changes day by day.
 fn version(number: u64) -> String {
-    let mut text = "machine_id,machine_kind,machine_status,refrigerated,site_id,valid_from\n".to_string();
+    let mut text =
+        "machine_id,machine_kind,machine_status,refrigerated,site_id,valid_from\n".to_string();
     for machine in 0..40 {
         for day in 0..=number {
             let (hour, day) = (day % 24, 1 + day / 24);
@@ -205,8 +216,8 @@ fn kills_leave_each_load_whole_or_absent() -> Result<()> {
             continue;
         }
         // A file has one row more of each machine than the last one that landed.
-        let rows: u64 = serde_json::from_value(seeds.value(
-            "select count(*) from ref.machines_history")?)?;
+        let rows: u64 =
+            serde_json::from_value(seeds.value("select count(*) from ref.machines_history")?)?;
         ensure!(rows == before || rows == 40 * (number + 1), "{rows} after {before} at {number}");
         before = rows;
         if number % 5 == 0 {
