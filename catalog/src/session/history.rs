@@ -16,9 +16,6 @@ use super::{SessionOptions, context, errors};
 use crate::scan::IcebergProvider;
 use crate::{Base, CatalogError, Lake, Result};
 
-/// Whose number is 1 counts.
-const NUMBER: &str = "_number";
-
 /// The view over `table`, whose rows `provider` gives.
 pub fn view(
     table: &TableName,
@@ -30,16 +27,15 @@ pub fn view(
     let newest = row_number()
         .partition_by(one.collect())
         .order_by(vec![col(column::LOAD).sort(false, false)])
-        .build()?
-        .alias(NUMBER);
+        .build()?;
     let holds =
         col(column::VALID_TO).is_null().or(col(column::VALID_TO).gt(col(column::VALID_FROM)));
     let name = TableReference::partial(table.namespace.as_str(), table.name.as_str());
-    let plan = LogicalPlanBuilder::scan(name, provider_as_source(provider), None)?
-        .window(vec![newest])?
-        .filter(col(NUMBER).eq(lit(1u64)).and(holds))?
-        .project(columns)?
-        .build()?;
+    let numbered = LogicalPlanBuilder::scan(name, provider_as_source(provider), None)?
+        .window(vec![newest])?;
+    let number = numbered.schema().columns().pop().map(Expr::Column);
+    let first = number.map_or(lit(false), |number| number.eq(lit(1u64)));
+    let plan = numbered.filter(first.and(holds))?.project(columns)?.build()?;
     Ok(Arc::new(ViewTable::new(plan, None)))
 }
 
