@@ -13,10 +13,10 @@ use weir_tests::sample::Rng;
 const NAMES: [&str; 5] = ["machines", "sites", "products", "planogram", "accounts"];
 
 const MACHINES: &str = "\
-machine_id,machine_name,machine_kind,machine_status,commissioned_on,accepts_card,site_id,latitude_deg,refrigerated,temperature_max_c,valid_from,valid_to
-m-1,North,snack,active,2023-05-01,true,s-1,48.2,true,8.5,2026-01-01T00:00:00Z,
-m-2,\"South, left\",coffee,active,,FALSE,s-2,-0.0,false,,2026-01-01T01:00:00+01:00,2026-03-01T00:00:00Z
-m-3,,drinks,stored,,,,,false,,2026-02-01T00:00:00Z,
+machine_id,machine_name,machine_kind,machine_status,commissioned_on,accepts_card,site_id,latitude_deg,longitude_deg,refrigerated,temperature_max_c,valid_from,valid_to
+m-1,North,snack,active,2023-05-01,true,s-1,48.2,16.3,true,8.5,2026-01-01T00:00:00Z,
+m-2,\"South, left\",coffee,active,,FALSE,s-2,-0.0,-0.0,false,,2026-01-01T01:00:00+01:00,2026-03-01T00:00:00Z
+m-3,,drinks,stored,,,,,,false,,2026-02-01T00:00:00Z,
 ";
 const SITES: &str = "\
 site_id,site_name,site_kind,site_status,city,region,country_code,time_zone,currency,valid_from
@@ -239,7 +239,7 @@ fn processes_at_the_same_time_load_everything_once() -> Result<()> {
     for number in 0..6 {
         let folder = seeds.path().join(format!("of-{number}"));
         std::fs::create_dir(&folder)?;
-        let row = "snack,active,,,,s-1,,false,,2026-01-01T00:00:00Z,";
+        let row = "snack,active,,,s-1,,,false,,2026-01-01T00:00:00Z,";
         let header = MACHINES.lines().next().context("a header")?;
         let text = format!("{header}\nown-{number},,{row}\nshared,,{row}\n");
         std::fs::write(folder.join("machines.csv"), text)?;

@@ -31,8 +31,8 @@ pub fn view(
     let holds =
         col(column::VALID_TO).is_null().or(col(column::VALID_TO).gt(col(column::VALID_FROM)));
     let name = TableReference::partial(table.namespace.as_str(), table.name.as_str());
-    let numbered = LogicalPlanBuilder::scan(name, provider_as_source(provider), None)?
-        .window(vec![newest])?;
+    let numbered =
+        LogicalPlanBuilder::scan(name, provider_as_source(provider), None)?.window(vec![newest])?;
     let number = numbered.schema().columns().pop().map(Expr::Column);
     let first = number.map_or(lit(false), |number| number.eq(lit(1u64)));
     let plan = numbered.filter(first.and(holds))?.project(columns)?.build()?;
