@@ -111,14 +111,17 @@ async fn append(
     let steps: Steps = BTreeMap::from([(source(&base.name), BTreeMap::from([(PARTITION, step)]))]);
     let commit_id = lake.env.ids.uuid().to_string();
     let change = Change { commit_id, stage: STAGE, added: vec![file], ..Change::default() };
-    let outcome = commit(lake, base, &change, &mut |_, progress: &Progress| match progress
-        .advance_since(seen, &change.commit_id, &steps)
-    {
+    let outcome = commit(lake, base, &change, &mut |_, progress| match progress.advance_since(
+        seen,
+        &change.commit_id,
+        &steps,
+    ) {
         Verdict::Apply(next) => Decision::Advance(next),
         Verdict::Already | Verdict::Fenced(_) => Decision::Decline(None),
         Verdict::Invalid(why) => Decision::Decline(Some(why)),
-    });
-    match outcome.await? {
+    })
+    .await?;
+    match outcome {
         Committed::Done(receipt) => Ok(Some(receipt)),
         Committed::Declined(None) => Ok(None),
         Committed::Declined(Some(why)) => {

@@ -57,7 +57,7 @@ pub async fn verify(
     let base = lake.table(name).await?.ok_or_else(|| no_table(name))?;
     let (progress, mut findings) = progress(&base)?;
     let partitions = progress.iter().flat_map(|p| p.sources.values()).flat_map(|p| p.values());
-    let offsets = partitions.map(|p| p.until.saturating_sub(p.start).unsigned_abs()).sum();
+    let offsets: u64 = partitions.map(|p| p.until.saturating_sub(p.start).unsigned_abs()).sum();
     if is_reference(base.metadata().current_schema()) {
         let looked = loads::look(lake, &base, progress.as_ref()).await?;
         findings.extend(looked.findings);
