@@ -73,8 +73,8 @@ struct Interval<'a> {
     place: (usize, usize),
 }
 
-/// Intervals of one key, by their beginning.
-type Intervals<'a> = Vec<Interval<'a>>;
+/// A row to be appended: where its values stand, and what they hold for.
+type Appended = ((usize, usize), i64, Option<i64>);
 
 /// Plans a load. `now` (with [`Reference::schema`]) holds the rows of the table that count, those
 /// that hold at no time left out. `full` says that the file names all keys: one that it does not
@@ -92,7 +92,7 @@ pub fn plan(
     let both = [now, &stated.rows];
     let keys = rows_of(&reference.key, &both).map_err(failed)?;
     let values = rows_of(&reference.values(), &both).map_err(failed)?;
-    let mut by_key: BTreeMap<Row<'_>, [Intervals<'_>; 2]> = BTreeMap::new();
+    let mut by_key: BTreeMap<Row<'_>, [Vec<Interval<'_>>; 2]> = BTreeMap::new();
     for (side, batch) in both.into_iter().enumerate() {
         let times = |c: usize| batch.column(c).as_primitive::<TimestampMicrosecondType>();
         let (from, to) = (times(reference.valid_from), times(reference.valid_to));
@@ -133,7 +133,7 @@ pub(super) fn rows_of(
     rows.collect()
 }
 
-fn check(intervals: &Intervals<'_>) -> Result<(), String> {
+fn check(intervals: &[Interval<'_>]) -> Result<(), String> {
     let overlap = intervals.windows(2).find(|pair| pair[0].to.is_none_or(|to| to > pair[1].from));
     match overlap {
         None => Ok(()),
@@ -146,21 +146,21 @@ fn check(intervals: &Intervals<'_>) -> Result<(), String> {
 }
 
 /// What holds after a full file that does not name the key.
-fn ended<'a>(before: &Intervals<'a>, end: i64) -> Intervals<'a> {
+fn ended<'a>(before: &[Interval<'a>], end: i64) -> Vec<Interval<'a>> {
     let begun = before.iter().filter(|interval| interval.from < end);
     begun.map(|i| Interval { to: Some(i.to.map_or(end, |to| to.min(end))), ..*i }).collect()
 }
 
 /// What holds after the file: before its first row what held, then what it says. Neighbours that say
 /// the same are one interval.
-fn merged<'a>(before: &Intervals<'a>, file: &Intervals<'a>) -> Intervals<'a> {
+fn merged<'a>(before: &[Interval<'a>], file: &[Interval<'a>]) -> Vec<Interval<'a>> {
     let first = file.first().map_or(i64::MAX, |interval| interval.from);
     let kept = before.iter().filter(|interval| interval.from < first);
     let kept = kept.map(|interval| match file.is_empty() {
         true => *interval,
         false => Interval { to: Some(interval.to.map_or(first, |to| to.min(first))), ..*interval },
     });
-    let mut after: Intervals<'a> = Vec::with_capacity(before.len() + file.len());
+    let mut after: Vec<Interval<'a>> = Vec::with_capacity(before.len() + file.len());
     for next in kept.chain(file.iter().copied()) {
         match after.last_mut() {
             Some(last) if last.to == Some(next.from) && last.values == next.values => {
@@ -174,10 +174,10 @@ fn merged<'a>(before: &Intervals<'a>, file: &Intervals<'a>) -> Intervals<'a> {
 
 /// The rows that turn `before` into `after`.
 fn difference(
-    before: &Intervals<'_>,
-    after: &Intervals<'_>,
+    before: &[Interval<'_>],
+    after: &[Interval<'_>],
     named: bool,
-    appended: &mut Vec<((usize, usize), i64, Option<i64>)>,
+    appended: &mut Vec<Appended>,
     counts: &mut Counts,
 ) {
     let mut old = before.iter().peekable();
@@ -211,7 +211,7 @@ fn difference(
 fn gather(
     reference: &Reference,
     batches: &[&RecordBatch; 2],
-    appended: &[((usize, usize), i64, Option<i64>)],
+    appended: &[Appended],
 ) -> Result<RecordBatch, ArrowError> {
     let times =
         |times: TimestampMicrosecondArray| -> ArrayRef { Arc::new(times.with_timezone("UTC")) };
