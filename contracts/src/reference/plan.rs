@@ -109,8 +109,9 @@ pub fn plan(
         check(before)?;
         let named = !file.is_empty();
         let after = match full {
-            Some(end) if !named => ended(before, end),
-            _ => merged(before, file),
+            _ if named => merged(before, file),
+            Some(end) => ended(before, end),
+            None => continue,
         };
         difference(before, &after, named, &mut appended, &mut counts);
     }
@@ -156,10 +157,7 @@ fn ended<'a>(before: &[Interval<'a>], end: i64) -> Vec<Interval<'a>> {
 fn merged<'a>(before: &[Interval<'a>], file: &[Interval<'a>]) -> Vec<Interval<'a>> {
     let first = file.first().map_or(i64::MAX, |interval| interval.from);
     let kept = before.iter().filter(|interval| interval.from < first);
-    let kept = kept.map(|interval| match file.is_empty() {
-        true => *interval,
-        false => Interval { to: Some(interval.to.map_or(first, |to| to.min(first))), ..*interval },
-    });
+    let kept = kept.map(|i| Interval { to: Some(i.to.map_or(first, |to| to.min(first))), ..*i });
     let mut after: Vec<Interval<'a>> = Vec::with_capacity(before.len() + file.len());
     for next in kept.chain(file.iter().copied()) {
         match after.last_mut() {
