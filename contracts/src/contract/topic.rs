@@ -163,6 +163,26 @@ mod tests {
     }
 
     #[test]
+    fn contracts_ask_and_mistakes_have_their_place() {
+        const SALES: &str = include_str!("../../vending.sales.yaml");
+        let asked = Topic {
+            partitions: Some(6),
+            replication: None,
+            retention: Some(Retention::Ms(604_800_000)),
+            cleanup: Some(Cleanup::Delete),
+        };
+        assert_eq!(super::super::parse("f", SALES).unwrap().topic, asked);
+        let wrong = SALES
+            .replace("weir.topicRetention, value: 7d", "weir.topicRetention, value: a week")
+            .replace("weir.topicCleanup, value: delete", "weir.topicCleanup, value: never")
+            .replace("weir.topicPartitions, value: 6", "weir.topicPartitions, value: 0");
+        let mistakes = super::super::parse("f", &wrong).unwrap_err();
+        let named = |property: &str| mistakes.iter().any(|m| m.message.contains(property));
+        assert_eq!(mistakes.len(), 3, "{mistakes:?}");
+        assert!(PROPERTIES[2..].iter().chain(&PROPERTIES[..1]).all(|property| named(property)));
+    }
+
+    #[test]
     fn durations_and_counts_have_bounds() {
         assert_eq!(retention("7d"), Ok(Retention::Ms(604_800_000)));
         assert_eq!(retention("forever"), Ok(Retention::Forever));
