@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::AsArray;
 use tempfile::TempDir;
 use weir_contract::class::ErrorClass;
-use weir_contract::contract::{Contract, Field, FieldType, Kind, Path, Requirement};
+use weir_contract::contract::{self, Contract, Field, FieldType, Path, Requirement};
 use weir_contract::names::column;
 use weir_contract::reference::read;
 
@@ -36,7 +36,7 @@ fn reference() -> Reference {
             field(column::VALID_FROM, FieldType::Timestamp, true),
             field(column::VALID_TO, FieldType::Timestamp, false),
         ],
-        kind: Kind::Reference { key: vec![0] },
+        kind: contract::Kind::Reference { key: vec![0] },
         ..Contract::default()
     };
     Reference::of(Arc::new(contract)).unwrap()
@@ -228,7 +228,7 @@ async fn a_key_is_for_ever() {
     let (_folder, lake) = lake();
     load(&lake, &["m-1 a 01"]).await;
     let mut contract = Contract::clone(&reference().contract);
-    contract.kind = Kind::Reference { key: vec![0, 1] };
+    contract.kind = contract::Kind::Reference { key: vec![0, 1] };
     let other = Reference::of(Arc::new(contract)).unwrap();
     let error = seed(&lake, &other, &stated(&[]), SeedOptions::default()).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::BadConfig);
