@@ -35,7 +35,7 @@ const COLUMNS: [Column; 8] = [
 pub fn run(asked: &cli::Seed, session: &mut Session) -> Result<Done, Failure> {
     let config = session.config()?;
     let files = files(&config, asked)?;
-    let lake = lake(&config, !asked.dry_run)?;
+    let lake = lake(&config, true)?;
     let options = SeedOptions { full: asked.full, dry_run: asked.dry_run };
     let (mut rows, mut ended) = (Vec::new(), Ok(()));
     for (reference, stated) in &files {
