@@ -8,7 +8,7 @@ use datafusion::common::TableReference;
 use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::error::Result as DfResult;
 use datafusion::functions_window::expr_fn::row_number;
-use datafusion::logical_expr::{Expr, ExprFunctionExt, LogicalPlanBuilder, col, lit};
+use datafusion::logical_expr::{Expr, ExprFunctionExt, LogicalPlanBuilder, ident, lit};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use weir_contract::names::{TableName, column};
 
@@ -22,14 +22,14 @@ pub fn view(
     provider: Arc<dyn TableProvider>,
     key: &[String],
 ) -> DfResult<Arc<dyn TableProvider>> {
-    let columns: Vec<Expr> = provider.schema().fields().iter().map(|f| col(f.name())).collect();
-    let one = key.iter().map(String::as_str).chain([column::VALID_FROM]).map(col);
+    let columns: Vec<Expr> = provider.schema().fields().iter().map(|f| ident(f.name())).collect();
+    let one = key.iter().map(String::as_str).chain([column::VALID_FROM]).map(ident);
     let newest = row_number()
         .partition_by(one.collect())
-        .order_by(vec![col(column::LOAD).sort(false, false)])
+        .order_by(vec![ident(column::LOAD).sort(false, false)])
         .build()?;
     let holds =
-        col(column::VALID_TO).is_null().or(col(column::VALID_TO).gt(col(column::VALID_FROM)));
+        ident(column::VALID_TO).is_null().or(ident(column::VALID_TO).gt(ident(column::VALID_FROM)));
     let name = TableReference::partial(table.namespace.as_str(), table.name.as_str());
     let numbered =
         LogicalPlanBuilder::scan(name, provider_as_source(provider), None)?.window(vec![newest])?;

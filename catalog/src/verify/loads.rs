@@ -89,7 +89,8 @@ async fn rows(lake: &Lake, base: &Base, key: &[String]) -> Result<(Loads, Vec<Fi
     for [load, count] in pairs(&context, &sql).await? {
         *loads.entry(load.max(-1)).or_default() += count.unsigned_abs();
     }
-    let (key, from, to) = (key.join(", "), column::VALID_FROM, column::VALID_TO);
+    let key = key.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+    let (from, to) = (column::VALID_FROM, column::VALID_TO);
     let mut findings = Vec::new();
     let sql = format!(
         "select {load}, count(*) from (select {load}, count(*) as n from loaded \
