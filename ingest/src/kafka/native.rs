@@ -562,7 +562,8 @@ fn answer(queue: &Queue, wait: Duration) -> Result<Event, Failure> {
     Ok(event)
 }
 
-/// The offsets in an answer of ListOffsets, in the order of `partitions`.
+/// The offsets in an answer of ListOffsets, in the order of `partitions`. Where the question to one
+/// of several brokers failed, librdkafka still answers "no error", with an invalid offset.
 fn offsets_of(event: &Event, partitions: &[i32]) -> Result<Vec<i64>, Failure> {
     // SAFETY: what the result holds lives as long as the event.
     let found = unsafe {
@@ -579,10 +580,13 @@ fn offsets_of(event: &Event, partitions: &[i32]) -> Result<Vec<i64>, Failure> {
     };
     partitions
         .iter()
-        .map(|partition| {
-            found.get(partition).copied().ok_or_else(|| {
-                Failure::new(Code::UnknownPartition, format!("no partition {partition}"))
-            })
+        .map(|partition| match found.get(partition).copied() {
+            Some(offset) if offset >= 0 => Ok(offset),
+            Some(_) => {
+                let text = format!("the leader of partition {partition} did not answer");
+                Err(Failure::new(Code::BrokerTransportFailure, text))
+            }
+            None => Err(Failure::new(Code::UnknownPartition, format!("no partition {partition}"))),
         })
         .collect()
 }
