@@ -27,6 +27,9 @@ pub struct KafkaOptions {
     pub properties: Vec<(String, String)>,
 }
 
+/// With this environment variable set, a broker's data is kept when it ends.
+const KEEP_VARIABLE: &str = "WEIR_TEST_KEEP";
+
 /// A broker. Dropped, it is killed and its data removed (kept while panicking, for its log).
 pub struct Kafka {
     bootstrap: String,
@@ -222,10 +225,11 @@ impl Own {
 impl Drop for Own {
     fn drop(&mut self) {
         drop(self.server().take());
-        if std::thread::panicking()
+        let keep = std::thread::panicking() || std::env::var_os(KEEP_VARIABLE).is_some();
+        if keep
             && let Some(folder) = self.folder.take()
         {
-            eprintln!("the broker's log is kept: {}", folder.keep().join("kafka.log").display());
+            eprintln!("the broker's data is kept: {}", folder.keep().join("kafka.log").display());
         }
     }
 }
