@@ -73,26 +73,25 @@ impl Batch {
         Batch { slots: Vec::new(), decoder, fingerprints, moved_at_ms: None, rows: 0, bytes: 0 }
     }
 
-    /// Begins a partition at `position`.
-    pub fn begin(&mut self, partition: i32, position: i64, target: Option<i64>) {
+    /// Begins a partition at `position`; `probe` is expected to be a record before it.
+    pub fn begin(
+        &mut self,
+        partition: i32,
+        position: i64,
+        target: Option<i64>,
+        probe: Option<Fingerprint>,
+    ) {
         let index = partition as usize;
         if self.slots.len() <= index {
             self.slots.resize(index + 1, None);
         }
-        self.slots[index] = Some(Slot { position, target, step: None, probe: None });
+        self.slots[index] = Some(Slot { position, target, step: None, probe });
     }
 
     /// Holds a partition that has no position yet; nothing of it is taken until it begins.
     pub fn hold(&mut self, partition: i32) {
         if self.slot(partition).is_none() {
-            self.begin(partition, i64::MAX, None);
-        }
-    }
-
-    /// Expects `probe` to be the record right before the partition's position.
-    pub fn probe(&mut self, partition: i32, probe: Fingerprint) {
-        if let Some(slot) = self.slot(partition) {
-            slot.probe = Some(probe);
+            self.begin(partition, i64::MAX, None, None);
         }
     }
 

@@ -6,6 +6,10 @@ use std::fmt;
 use weir_catalog::commit::Receipt;
 use weir_contract::progress::{Fence, Step};
 
+/// Members of a group that may hold partitions of one table before a warning: every one of them
+/// commits to it, and a commit that loses its race is made again.
+pub const MEMBERS_MAX: usize = 4;
+
 /// Something that happened to a stream.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -26,6 +30,11 @@ pub enum IngestEvent {
     ClientRebuilt {
         /// What killed it.
         reason: String,
+    },
+    /// More members of the group hold partitions of the table than get on well.
+    ManyMembers {
+        /// Members with partitions.
+        members: usize,
     },
     /// The first records arrived.
     FirstFetch,
@@ -107,6 +116,7 @@ impl IngestEvent {
     pub fn is_warning(&self) -> bool {
         match self {
             IngestEvent::ClientRebuilt { .. }
+            | IngestEvent::ManyMembers { .. }
             | IngestEvent::BatchFenced { .. }
             | IngestEvent::Interrupted { .. } => true,
             IngestEvent::BatchCommitted { recovered, .. } => recovered.is_some(),
@@ -126,6 +136,12 @@ impl fmt::Display for IngestEvent {
                 write!(f, "{how} {} partitions: {}", partitions.len(), List(partitions))
             }
             IngestEvent::ClientRebuilt { reason } => write!(f, "kafka client rebuilt: {reason}"),
+            IngestEvent::ManyMembers { members } => write!(
+                f,
+                "{members} processes write this table; each commit of one makes the others' wait or \
+                 try again: let at most {MEMBERS_MAX} take the stream, and give each process more \
+                 of the other streams"
+            ),
             IngestEvent::FirstFetch => f.write_str("first records arrived"),
             IngestEvent::StepsRecorded { accepted } if accepted.is_empty() => {
                 f.write_str("wrote down where the source starts")

@@ -2,6 +2,7 @@
 
 mod crash;
 mod foreign;
+mod ingest;
 mod kafka;
 mod readers;
 mod sim;

@@ -38,13 +38,12 @@ pub fn check(asked: &Check, session: &mut Session) -> Result<Done, Failure> {
     failed(&mistakes).map_or(Ok(Done::Done), Err)
 }
 
-/// Reads one contract.
-pub fn load(file: &Path) -> Result<Arc<Contract>, Failure> {
-    let files = [file.to_path_buf()];
-    let (contracts, mistakes) = read(&files);
-    match contracts.into_iter().next() {
-        Some((_, contract)) => Ok(Arc::new(contract)),
-        None => Err(failed(&mistakes).unwrap_or_else(|| Failure::config("no contract"))),
+/// Reads contracts; all mistakes of all files are told at once.
+pub fn load(files: &[PathBuf]) -> Result<Vec<Arc<Contract>>, Failure> {
+    let (contracts, mistakes) = read(files);
+    match failed(&mistakes) {
+        None => Ok(contracts.into_iter().map(|(_, contract)| Arc::new(contract)).collect()),
+        Some(failure) => Err(failure),
     }
 }
 

@@ -29,7 +29,8 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(9);
 pub fn run(asked: &cli::Ingest, session: &mut Session) -> Result<Done, Failure> {
     let config = session.config()?;
     let streams = selected(&config, &asked.streams)?;
-    let lake = Arc::new(lake(&config, true)?);
+    let files: Vec<_> = streams.iter().map(|(_, stream)| stream.contract.clone()).collect();
+    let contracts = contracts::load(&files)?;
     let memory = config.ingest.memory_max as usize / streams.len().max(1);
     if memory < STREAM_MEMORY_MIN {
         return Err(Failure::config(format!(
@@ -39,19 +40,20 @@ pub fn run(asked: &cli::Ingest, session: &mut Session) -> Result<Done, Failure> 
         ))
         .next("raise ingest.memory_max, or spread the streams over several processes"));
     }
+    let lake = Arc::new(lake(&config, true)?);
     let runtime = session.runtime()?;
     // Signals are heard, and timers made, on the runtime.
-    let _entered = runtime.enter();
+    let entered = runtime.enter();
     let shutdown = shutdown::listen()?;
     let bounded = asked.until_latest || asked.duration.is_some();
     shutdown::give_up(&shutdown, GIVE_UP_AFTER, if bounded { 75 } else { 0 });
     let mut jobs = Vec::new();
-    for (name, stream) in streams {
+    for ((name, stream), contract) in streams.into_iter().zip(contracts) {
         let settings = settings(asked, &config, memory);
         let kafka = kafka_settings(&config, &name, &stream.topic, settings.source_memory)?;
         jobs.push(Job {
             lake: lake.clone(),
-            contract: contracts::load(&stream.contract)?,
+            contract,
             source: KafkaSource::open(kafka).map_err(|e| Failure::new(e.class, e.message))?,
             settings,
             shutdown: shutdown.clone(),
@@ -66,6 +68,9 @@ pub fn run(asked: &cli::Ingest, session: &mut Session) -> Result<Done, Failure> 
         })
         .collect();
     let ended = threads.into_iter().map(|thread| thread.join()).collect::<Result<Vec<_>, _>>();
+    drop(entered);
+    // A commit that the streams no longer wait for is not waited for here either.
+    runtime.shutdown_background();
     let Ok(ended) = ended else { return Err(Failure::bug("a stream's thread panicked")) };
     tell(asked, session, ended)
 }
@@ -106,7 +111,9 @@ fn tell(asked: &cli::Ingest, session: &mut Session, ended: Vec<Ended>) -> Result
             if result.is_err() { ", then stopped" } else { "" }
         ))?;
         let mut object = serde_json::to_value(&report).unwrap_or(Value::Null);
-        object["memory_peak"] = json!(report.memory_peak);
+        if let Err(error) = &result {
+            object["error"] = json!({"error_class": error.class.name(), "message": error.message});
+        }
         results.insert(name.clone(), object);
         if let Err(error) = result {
             failures.push((name, error));
@@ -122,5 +129,8 @@ fn tell(asked: &cli::Ingest, session: &mut Session, ended: Vec<Ended>) -> Result
         return Ok(if asked.exit_99_when_idle && idle { Done::Idle } else { Done::Done });
     };
     let failure = Failure::new(worst.class, &worst.message);
-    Err(failures.iter().fold(failure, |failure, (name, _)| failure.at(format!("stream {name}"))))
+    Err(failures.iter().fold(failure, |failure, (name, error)| match error == worst {
+        true => failure.at(format!("stream {name}")),
+        false => failure.at(format!("stream {name}: {error}")),
+    }))
 }

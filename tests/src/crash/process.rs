@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::running::signal;
+
 /// What all processes said, counted.
 #[derive(Debug, Default, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Heard {
@@ -186,15 +188,6 @@ impl Drop for Weir {
 /// The guard, whoever died holding it.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn signal(pid: u32, name: &str) -> Result<()> {
-    let mut kill = Command::new("sh");
-    kill.args(["-c", r#"kill -"$1" "$2""#, "sh", name]).arg(pid.to_string());
-    if !kill.status()?.success() {
-        bail!("cannot send SIG{name} to {pid}");
-    }
-    Ok(())
 }
 
 /// Takes one line of the log: `fields.detail` holds the event.
