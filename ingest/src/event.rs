@@ -1,10 +1,14 @@
 //! Everything the ingest loop tells, as one closed list: the log, the metrics and the simulation's
 //! trace all listen to these.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use weir_catalog::commit::Receipt;
+use weir_contract::class::RejectClass;
 use weir_contract::progress::{Fence, Step};
+
+use crate::batch::ByClass;
 
 /// Members of a group that may hold partitions of one table before a warning: every one of them
 /// commits to it, and a commit that loses its race is made again.
@@ -58,6 +62,8 @@ pub enum IngestEvent {
         rows: u64,
         /// Rejected records.
         rejected: u64,
+        /// Rejected records by class.
+        rejects: BTreeMap<&'static str, u64>,
         /// Offsets without a record.
         absent: u64,
         /// Attempts that another writer beat.
@@ -93,12 +99,19 @@ pub enum IngestEvent {
 }
 
 impl IngestEvent {
-    pub(crate) fn committed(id: String, steps: &[(i32, Step)], receipt: &Receipt) -> IngestEvent {
+    pub(crate) fn committed(
+        id: String,
+        steps: &[(i32, Step)],
+        rejected: &ByClass,
+        receipt: &Receipt,
+    ) -> IngestEvent {
+        let classes = RejectClass::ALL.iter().zip(rejected).filter(|(_, count)| **count > 0);
         IngestEvent::BatchCommitted {
             commit_id: id,
             snapshot_id: receipt.snapshot_id,
             rows: steps.iter().map(|(_, step)| step.rows as u64).sum(),
             rejected: steps.iter().map(|(_, step)| step.rejected as u64).sum(),
+            rejects: classes.map(|(class, count)| (class.name(), *count)).collect(),
             absent: steps.iter().map(|(_, step)| step.absent as u64).sum(),
             conflicts: receipt.conflicts,
             unknowns: receipt.unknowns,

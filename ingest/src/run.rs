@@ -298,7 +298,7 @@ impl<'a, S: Source> Run<'a, S> {
             Some(writer) => writer,
             None => self.open_writer()?,
         };
-        let steps = self.batch.close(&mut writer, self.now_ms())?;
+        let (steps, rejected) = self.batch.close(&mut writer, self.now_ms())?;
         let steps = Steps::from([(self.id.to_string(), steps)]);
         let commit_id = self.commit_id();
         let memory = writer.memory();
@@ -306,7 +306,7 @@ impl<'a, S: Source> Run<'a, S> {
         let work = committer.batch(self.base.clone(), writer, commit_id.clone(), steps.clone());
         let work = (self.stream.spawn)(Box::pin(work));
         self.tell(&IngestEvent::CommitStarted { commit_id: commit_id.clone() });
-        self.flight = Some(Flight { work, commit_id, steps, memory });
+        self.flight = Some(Flight { work, commit_id, steps, rejected, memory });
         Ok(())
     }
 
@@ -320,7 +320,7 @@ impl<'a, S: Source> Run<'a, S> {
     }
 
     async fn note(&mut self, outcome: Outcome) -> Result<Landing, IngestError> {
-        let Some(Flight { commit_id, steps, .. }) = self.flight.take() else {
+        let Some(Flight { commit_id, steps, rejected, .. }) = self.flight.take() else {
             return Ok(Landing::Committed);
         };
         match outcome.map(landed) {
@@ -328,7 +328,7 @@ impl<'a, S: Source> Run<'a, S> {
                 self.failures = 0;
                 let steps: Vec<_> = steps.into_values().flatten().collect();
                 self.report.commit(&steps, &receipt);
-                self.tell(&IngestEvent::committed(commit_id, &steps, &receipt));
+                self.tell(&IngestEvent::committed(commit_id, &steps, &rejected, &receipt));
                 self.base = receipt.base;
                 let heads: Vec<_> = steps.iter().map(|(p, step)| (*p, step.until)).collect();
                 self.stream.source.publish(&heads).await;

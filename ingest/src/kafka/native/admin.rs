@@ -1,16 +1,17 @@
 //! What the cluster is asked beside reading: topics, offsets, the members of the group.
 
-use std::ffi::{CString, c_char};
-use std::ptr::NonNull;
+use std::ffi::{CStr, CString, c_char};
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use rdkafka::bindings as rd;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::{
-    Consumer, Event, Failure, Handle, List, Queue, check, check_borrowed, check_error, elements,
-    millis, slice,
+    Consumer, Event, Failure, Handle, List, Queue, bytes, check, check_borrowed, check_error, millis,
+    slice,
 };
 use crate::kafka::ANSWER;
 use crate::source::Watermarks;
@@ -109,39 +110,31 @@ impl Consumer {
         Ok(queue)
     }
 
-    /// Asks how many members of `group` hold partitions; [`Question::members`] has the answer.
+    /// Asks how many members of `group` hold partitions; [`Question::members`] has the answer. By
+    /// the old blocking call, on a thread of its own: the newer DescribeConsumerGroups aborts the
+    /// process when a broker goes away while it asks (confluentinc/librdkafka#4605).
     pub(in crate::kafka) fn ask_members(&self, group: &str) -> Result<Question, Failure> {
         let group = CString::new(group)
             .map_err(|_| Failure::new(Code::InvalidGroupId, "the group's name holds a NUL"))?;
-        let options = Options::new(&self.handle, ANSWER)?;
-        let queue = Queue::new(&self.handle)?;
-        let mut names = [group.as_ptr()];
-        // SAFETY: all arguments live until the call returns, which copies them.
-        unsafe {
-            rd::rd_kafka_DescribeConsumerGroups(
-                self.handle.ptr(),
-                names.as_mut_ptr(),
-                1,
-                options.0.as_ptr(),
-                queue.ptr(),
-            );
-        }
-        Ok(Question(queue))
+        let (tell, answer) = channel();
+        let client = self.handle.clone();
+        std::thread::Builder::new()
+            .name("weir-census".into())
+            // Whoever asked may have gone meanwhile.
+            .spawn(move || drop(tell.send(count_holders(&client, &group))))
+            .map_err(|error| Failure::new(Code::Fail, format!("start a thread: {error}")))?;
+        Ok(Question(answer))
     }
 }
 
 /// A question about the group that waits for its answer.
-pub(in crate::kafka) struct Question(Queue);
-
-// SAFETY: a queue may be used by any thread; it moves together with its reference.
-unsafe impl Send for Question {}
+pub(in crate::kafka) struct Question(Receiver<Result<Option<usize>, Failure>>);
 
 impl Question {
     /// The number of members that hold partitions, `Some(None)` while the group shares them out
     /// anew; none where the answer has not come.
     pub(in crate::kafka) fn members(&self) -> Option<Result<Option<usize>, Failure>> {
-        let event = self.0.poll(Duration::ZERO)?;
-        Some(event.error().and_then(|()| holders(&event)))
+        self.0.try_recv().ok()
     }
 }
 
@@ -212,28 +205,68 @@ fn offsets_of(event: &Event, partitions: &[i32]) -> Result<Vec<i64>, Failure> {
         .collect()
 }
 
-/// The members with partitions in an answer of DescribeConsumerGroups; none where the group is not
-/// at rest.
-fn holders(event: &Event) -> Result<Option<usize>, Failure> {
-    // SAFETY: what the result holds lives as long as the event.
+/// The members of the group that hold partitions; none where it is not at rest.
+fn count_holders(client: &Arc<Handle>, group: &CString) -> Result<Option<usize>, Failure> {
+    let mut list = ptr::null();
+    // SAFETY: the client lives, and the list is destroyed after the last look at it. Assignments
+    // are null or as long as they say.
     unsafe {
-        let mut count = 0;
-        let result = rd::rd_kafka_event_DescribeConsumerGroups_result(event.ptr());
-        let groups = rd::rd_kafka_DescribeConsumerGroups_result_groups(result, &mut count);
-        let [group] = slice(groups.cast_const(), count) else {
-            return Err(Failure::new(Code::Fail, "no description of the group"));
-        };
-        check_borrowed(rd::rd_kafka_ConsumerGroupDescription_error(*group))?;
-        let stable = rd::rd_kafka_consumer_group_state_t::RD_KAFKA_CONSUMER_GROUP_STATE_STABLE;
-        if rd::rd_kafka_ConsumerGroupDescription_state(*group) != stable {
-            return Ok(None);
+        check(rd::rd_kafka_list_groups(client.ptr(), group.as_ptr(), &mut list, millis(ANSWER)))?;
+        let groups = slice((*list).groups.cast_const(), (*list).group_cnt.max(0) as usize);
+        let counted = groups.first().map(|group| {
+            let members = slice(group.members.cast_const(), group.member_cnt.max(0) as usize);
+            let assignment = |m: &rd::rd_kafka_group_member_info| {
+                bytes(m.member_assignment, m.member_assignment_size.max(0) as usize)
+            };
+            let holds = |m: &&rd::rd_kafka_group_member_info| {
+                assignment(m).is_some_and(assigns_partitions)
+            };
+            let at_rest = CStr::from_ptr(group.state).to_bytes() == b"Stable";
+            at_rest.then(|| members.iter().filter(holds).count())
+        });
+        rd::rd_kafka_group_list_destroy(list);
+        counted.ok_or_else(|| Failure::new(Code::Fail, "no description of the group"))
+    }
+}
+
+/// Whether an assignment of the consumer protocol names a partition: version (i16), topics (i32
+/// count), each with its name (i16 length) and partitions (i32 count).
+fn assigns_partitions(mut bytes: &[u8]) -> bool {
+    fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = bytes.split_at_checked(count)?;
+        *bytes = rest;
+        Some(taken)
+    }
+    fn int(bytes: &mut &[u8], size: usize) -> Option<usize> {
+        Some(take(bytes, size)?.iter().fold(0, |number, byte| number << 8 | *byte as usize))
+    }
+    let mut any = || {
+        take(&mut bytes, 2)?;
+        for _ in 0..int(&mut bytes, 4)? {
+            let name = int(&mut bytes, 2)?;
+            take(&mut bytes, name)?;
+            let partitions = int(&mut bytes, 4)?;
+            if partitions > 0 {
+                return Some(true);
+            }
         }
-        let members = rd::rd_kafka_ConsumerGroupDescription_member_count(*group);
-        let holds = |index: &usize| {
-            let member = rd::rd_kafka_ConsumerGroupDescription_member(*group, *index);
-            let assignment = rd::rd_kafka_MemberDescription_assignment(member);
-            !elements(rd::rd_kafka_MemberAssignment_partitions(assignment)).is_empty()
-        };
-        Ok(Some((0..members).filter(holds).count()))
+        Some(false)
+    };
+    any().unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_assignment_with_partitions_is_told_from_one_without() {
+        let one = b"\0\x01\0\0\0\x01\0\x01t\0\0\0\x02\0\0\0\0\0\0\0\x01\xff\xff\xff\xff";
+        assert!(assigns_partitions(one));
+        assert!(!assigns_partitions(b"\0\x01\0\0\0\0\xff\xff\xff\xff"));
+        assert!(!assigns_partitions(b"\0\x01\0\0\0\x01\0\x01t\0\0\0\0"));
+        for cut in 0..10 {
+            assert!(!assigns_partitions(&one[..cut]), "{cut}");
+        }
     }
 }
