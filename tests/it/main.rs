@@ -4,6 +4,7 @@ mod crash;
 mod foreign;
 mod ingest;
 mod kafka;
+mod personal;
 mod readers;
 mod sim;
 mod stack;

@@ -28,13 +28,14 @@ const HEAVY: [(&str, &str); 6] = [
 ];
 
 /// All that the pure crate may name.
-const PURE: [&str; 14] = [
+const PURE: [&str; 15] = [
     "arrow-array",
     "arrow-buffer",
     "arrow-schema",
     "chrono",
     "crc32fast",
     "fast-float2",
+    "hmac",
     "memchr",
     "saphyr",
     "saphyr-parser",

@@ -12,6 +12,7 @@ mod lookup;
 mod member;
 mod native;
 mod positions;
+mod sample;
 mod settings;
 
 use std::time::Duration;
@@ -77,6 +78,20 @@ impl Source for KafkaSource {
     async fn close(self) {
         // The client leaves the group as it is dropped, within seconds.
         drop(self);
+    }
+}
+
+impl KafkaSource {
+    /// Calls `f` with the values of the topic's newest records, about `records_max` of them over
+    /// all partitions. Joins no group.
+    pub fn sample(
+        &mut self,
+        records_max: usize,
+        f: &mut dyn FnMut(Option<&[u8]>),
+    ) -> Result<(), SourceError> {
+        let partitions = self.ask_identity()?.partitions;
+        let marks = self.ask_watermarks(&partitions)?;
+        sample::read(self.settings(), &sample::ranges(&marks, records_max), f)
     }
 }
 
