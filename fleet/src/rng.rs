@@ -69,11 +69,15 @@ fn ln(x: f64) -> f64 {
     let exponent = (bits >> 52) as i64 - 1023;
     let mantissa = f64::from_bits(bits & ((1 << 52) - 1) | 1023 << 52);
     // ln m = 2 artanh((m - 1) / (m + 1)); within sqrt(2) of 1 the series converges fast.
-    let (mantissa, exponent) =
-        if mantissa > std::f64::consts::SQRT_2 { (mantissa / 2.0, exponent + 1) } else { (mantissa, exponent) };
+    let (mantissa, exponent) = if mantissa > std::f64::consts::SQRT_2 {
+        (mantissa / 2.0, exponent + 1)
+    } else {
+        (mantissa, exponent)
+    };
     let t = (mantissa - 1.0) / (mantissa + 1.0);
     let s = t * t;
-    let series = t * (1.0 + s * (1.0 / 3.0 + s * (0.2 + s * (1.0 / 7.0 + s * (1.0 / 9.0 + s / 11.0)))));
+    let series =
+        t * (1.0 + s * (1.0 / 3.0 + s * (0.2 + s * (1.0 / 7.0 + s * (1.0 / 9.0 + s / 11.0)))));
     exponent as f64 * std::f64::consts::LN_2 + 2.0 * series
 }
 

@@ -119,14 +119,9 @@ pub fn integer(out: &mut Vec<u8>, value: i64) {
     number(out, value.unsigned_abs());
 }
 
-/// `value` with at least `digits` digits.
-pub fn padded(out: &mut Vec<u8>, value: u64, digits: u32) {
-    let mut place = 10u64.pow(digits - 1);
-    while place > value.max(1) {
-        out.push(b'0');
-        place /= 10;
-    }
-    number(out, value);
+/// How many decimal digits `value` has.
+pub fn digits(value: u64) -> usize {
+    value.checked_ilog10().unwrap_or(0) as usize + 1
 }
 
 #[cfg(test)]
@@ -158,12 +153,6 @@ mod tests {
         assert_eq!(text(|out| decimal(out, 1250, 2)), "12.50");
         assert_eq!(text(|out| decimal(out, -5, 1)), "-0.5");
         assert_eq!(text(|out| decimal(out, 7, 2)), "0.07");
-    }
-
-    #[test]
-    fn padding_adds_zeros_only() {
-        let padded = |value| text(|out| padded(out, value, 5));
-        assert_eq!([0, 7, 10, 99_999, 100_000].map(padded), ["00000", "00007", "00010", "99999", "100000"]);
     }
 
     #[test]
