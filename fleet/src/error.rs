@@ -14,12 +14,14 @@ pub struct FleetError {
     pub class: ErrorClass,
     /// What happened, where, and what to do next.
     pub message: String,
+    /// Whoever read the output is gone, and with him the purpose.
+    pub reader_gone: bool,
 }
 
 impl FleetError {
     /// An error of this class.
     pub fn new(class: ErrorClass, message: impl fmt::Display) -> FleetError {
-        FleetError { class, message: message.to_string() }
+        FleetError { class, message: message.to_string(), reader_gone: false }
     }
 
     /// Wrong settings or a wrong mapping.
@@ -33,6 +35,8 @@ impl FleetError {
             io::ErrorKind::NotFound | io::ErrorKind::IsADirectory => ErrorClass::BadConfig,
             _ => ErrorClass::Denied,
         };
-        FleetError::new(class, format!("{} cannot be {doing}: {error}", path.display()))
+        let reader_gone = error.kind() == io::ErrorKind::BrokenPipe;
+        let message = format!("{} cannot be {doing}: {error}", path.display());
+        FleetError { reader_gone, ..FleetError::new(class, message) }
     }
 }

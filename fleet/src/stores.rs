@@ -25,7 +25,7 @@ const LEVEL_EVERY: i64 = 5 * MINUTE;
 const PAR: i64 = 60;
 const LOW: i64 = 15;
 /// With so much in the drawer some of it is taken to the safe, hundredths.
-const DRAWER_MAX: i64 = 60_000;
+const DRAWER_MAX: i64 = 35_000;
 const FLOAT: i64 = 15_000;
 
 /// A store.

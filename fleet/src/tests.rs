@@ -288,13 +288,7 @@ fn ids_are_repeated_by_duplicates_only() {
 
 /// A week in which everything happens.
 fn week() -> Ran {
-    ran(&Settings {
-        machines: 150,
-        duration: Some(8 * DAY),
-        trouble: 3.0,
-        rate: Some(1.6),
-        ..settings()
-    })
+    ran(&Settings { machines: 120, duration: Some(8 * DAY), rate: Some(1.1), ..settings() })
 }
 
 fn ms(value: &Value) -> i64 {

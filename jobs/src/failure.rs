@@ -48,6 +48,9 @@ impl Failure {
 
     /// What the fleet says.
     pub fn fleet(error: FleetError) -> Failure {
+        if error.reader_gone {
+            return Failure::stdout(&std::io::ErrorKind::BrokenPipe.into());
+        }
         Failure::new(error.class, error.message)
     }
 

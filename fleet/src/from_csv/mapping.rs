@@ -276,7 +276,7 @@ impl Event {
     pub fn write(&self, row: Row<'_>, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"specversion\":\"1.0\"");
         let mut data = Data(out);
-        let mut member = |data: &mut Data<'_>, name, template: &Template| {
+        let mut member = |data: &mut Data<'_>, name: &str, template: &Template| {
             scratch.clear();
             template.write(row, scratch);
             data.string(name, &String::from_utf8_lossy(scratch));

@@ -129,11 +129,7 @@ fn first_only(event: &Event, row: Row<'_>, seen: &mut HashSet<String>) -> u64 {
     let count = event.count(row);
     let Some(column) = event.once_per.filter(|_| count > 0) else { return count };
     let value = row.values.get(column).unwrap_or_default();
-    if seen.contains(value) {
-        return 0;
-    }
-    seen.insert(value.into());
-    count
+    if seen.insert(value.into()) { count } else { 0 }
 }
 
 /// What does the contract say about the record?

@@ -52,7 +52,7 @@ impl Body {
             self.tell_outage(v, Some(v.now));
             return self.next_outage(world, v.now);
         }
-        // From minutes to half a day: every doubling is as likely.
+        // From minutes to hours: every doubling is as likely.
         let lasts = ((5 * MINUTE) << self.rng.below(7)) + self.rng.between(0, 5 * MINUTE);
         let reason = self.rng.pick(&["modem", "modem", "no_signal", "network", "sim"]);
         let outage =

@@ -18,7 +18,7 @@ type Rows<'a> = Box<dyn Iterator<Item = Vec<String>> + 'a>;
 /// The tables: file name, columns, rows.
 fn tables(world: &World) -> [(&'static str, &'static [&'static str], Rows<'_>); 5] {
     [
-        ("sites.csv", SITES, Box::new((0..world.sites.len()).map(|i| site(world, i)))),
+        ("sites.csv", SITES, Box::new(sites(world))),
         ("products.csv", PRODUCT_COLUMNS, Box::new((0..PRODUCTS.len()).map(product))),
         ("machines.csv", MACHINES, Box::new((0..world.machines).map(|i| machine(world, i)))),
         ("planogram.csv", PLANOGRAM, Box::new((0..world.machines).flat_map(|i| facings(world, i)))),
@@ -75,10 +75,18 @@ const SITES: &[&str] = &[
     "valid_to",
 ];
 
-fn site(world: &World, index: usize) -> Vec<String> {
+fn sites(world: &World) -> impl Iterator<Item = Vec<String>> + '_ {
+    let mut on_route = [0; place::TOWNS.len()];
+    (0..world.sites.len()).map(move |index| {
+        let position = &mut on_route[world.sites[index].town];
+        *position += 1;
+        site(world, index, *position)
+    })
+}
+
+fn site(world: &World, index: usize, position: usize) -> Vec<String> {
     let site = &world.sites[index];
     let town = &place::TOWNS[site.town];
-    let before = world.sites[..index].iter().filter(|other| other.town == site.town).count();
     vec![
         site.name.as_str().into(),
         format!("{} {} {}", town.city, site.kind.name(), index),
@@ -91,7 +99,7 @@ fn site(world: &World, index: usize) -> Vec<String> {
         degrees(site.longitude),
         town.zone.name().into(),
         format!("route-{:02}", site.town),
-        (before + 1).to_string(),
+        position.to_string(),
         site.kind.opening_hours().into(),
         town.currency.into(),
         "98.5".into(),
