@@ -138,6 +138,7 @@ impl Command {
             Command::Query(_) => "query",
             Command::Simulate(_) => "simulate",
             Command::Contracts(Contracts::Check(_)) => "contracts check",
+            Command::Contracts(Contracts::Infer(_)) => "contracts infer",
         }
     }
 }
@@ -347,6 +348,11 @@ pub enum Contracts {
     /// Check contract files; every mistake is named with its file and line.
     #[command(after_help = "Example:\n  weir contracts check contracts/*.yaml")]
     Check(Check),
+    /// Draft a contract from the newest records of a topic; comments say what it rests on.
+    #[command(
+        after_help = "Example:\n  weir contracts infer vending.health > contracts/vending.health.yaml"
+    )]
+    Infer(Infer),
 }
 
 /// `weir contracts check`.
@@ -355,4 +361,15 @@ pub struct Check {
     /// Contract files [default: those of the config's streams].
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
+}
+
+/// `weir contracts infer`.
+#[derive(Debug, Args)]
+pub struct Infer {
+    /// The Kafka topic.
+    #[arg(value_name = "TOPIC")]
+    pub topic: String,
+    /// How many records to look at, shared among the partitions.
+    #[arg(long, value_name = "NUMBER", default_value_t = 10_000)]
+    pub records: usize,
 }

@@ -3,7 +3,9 @@
 mod crash;
 mod fleet;
 mod foreign;
+mod ingest;
 mod kafka;
+mod personal;
 mod readers;
 mod sim;
 mod stack;

@@ -106,17 +106,17 @@ pub(super) fn is_version(text: &str) -> bool {
 }
 
 /// Is it lower snake case that begins with a letter?
-pub(super) fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     text.len() <= NAME_MAX
         && text.starts_with(|c: char| c.is_ascii_lowercase())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 /// Greatest length of a contract's id and of a column's name: every catalog holds it.
-pub(super) const NAME_MAX: usize = 128;
+pub(crate) const NAME_MAX: usize = 128;
 
 /// The entry of `known` that `text` is most likely meant to be.
-pub(super) fn nearest<'k>(text: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(text: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let text = text.to_ascii_lowercase();
     if text.len() > NAME_MAX {
         return None;

@@ -24,6 +24,7 @@ use crate::session::{Done, Session};
 pub fn run(command: Command, session: &mut Session) -> Result<Done, Failure> {
     match command {
         Command::Contracts(Contracts::Check(asked)) => contracts::check(&asked, session),
+        Command::Contracts(Contracts::Infer(asked)) => contracts::infer(&asked, session),
         Command::Ingest(asked) => ingest::run(&asked, session),
         Command::Lag(asked) => lag::run(&asked, session),
         Command::Verify(asked) => verify::run(&asked, session),
