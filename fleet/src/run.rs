@@ -310,7 +310,7 @@ impl Pace {
     ) -> Result<bool, FleetError> {
         self.turns = self.turns.wrapping_add(1);
         // Asking the wall's clock costs much of what an event costs.
-        if self.speed.is_none() && self.turns % 256 != 0 {
+        if self.speed.is_none() && !self.turns.is_multiple_of(256) {
             return Ok(true);
         }
         loop {

@@ -321,7 +321,7 @@ impl Store {
                     ["damaged", "expired", "wrong_product"][noise as usize % 3],
                 );
             }
-            if (noise >> 8) % 4 == 0 {
+            if (noise >> 8).is_multiple_of(4) {
                 d.hex("loyalty_id", "loy-", noise >> 12 & 0xfff, 6);
             }
             d.text("cashier_id", names::operator(cashier).as_str())

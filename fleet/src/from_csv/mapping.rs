@@ -91,8 +91,6 @@ enum As {
 pub struct Mapping {
     /// Where the events belong.
     pub stream: Stream,
-    /// What stands between columns.
-    pub delimiter: u8,
     /// What becomes of a row.
     pub events: Vec<Event>,
 }
@@ -167,12 +165,11 @@ impl Raw {
 
     /// The meaning for a file with these columns; all mistakes at once.
     pub fn resolve(self, columns: &csv::StringRecord) -> Result<Mapping, Vec<String>> {
-        let delimiter = self.delimiter();
         let mut names = Names { columns, wrong: Vec::new() };
         let stream: Option<Stream> = self.stream.parse().map_err(|e| names.wrong.push(e)).ok();
         let events: Vec<Event> = self.events.into_iter().map(|raw| names.event(raw)).collect();
         match (stream, names.wrong.is_empty()) {
-            (Some(stream), true) => Ok(Mapping { stream, delimiter, events }),
+            (Some(stream), true) => Ok(Mapping { stream, events }),
             _ => Err(names.wrong),
         }
     }

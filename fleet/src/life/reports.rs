@@ -66,7 +66,7 @@ impl Body {
             _ => {
                 let operator = ["Netz A", "Netz B", "Netz C"][self.index as usize % 3];
                 let base = -700 - i64::from(self.index % 25) * 10;
-                d.text("network_operator", operator).flag("roaming", self.index % 40 == 0);
+                d.text("network_operator", operator).flag("roaming", self.index.is_multiple_of(40));
                 d.decimal("signal_dbm", base - (noise >> 44) as i64 % 60, 1);
             }
         }

@@ -270,7 +270,7 @@ impl World {
         let turn = self.hash(4, u64::from(number) << 32 | u64::from(machine)) >> 1;
         Rollout {
             number,
-            kind: if number % 2 == 0 { "firmware" } else { "configuration" },
+            kind: if number.is_multiple_of(2) { "firmware" } else { "configuration" },
             at: self.start
                 + ROLLOUT_FIRST
                 + i64::from(number) * ROLLOUT_EVERY
