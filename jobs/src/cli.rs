@@ -123,7 +123,7 @@ pub enum Command {
     Query(Query),
     /// Make the events of a fleet of vending machines, stores and traders, for Kafka or as files.
     #[command(after_help = SIMULATE_HELP)]
-    Simulate(Simulate),
+    Simulate(Box<Simulate>),
     /// Work on data contracts.
     #[command(subcommand)]
     Contracts(Contracts),
