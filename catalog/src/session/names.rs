@@ -12,7 +12,7 @@ use weir_contract::names::TableName;
 
 use super::{At, TableAt, lock};
 use crate::look::as_of::{AsOf, resolve_as_of, show_time};
-use crate::look::standing;
+use crate::look::{no_table, standing};
 use crate::scan::IcebergProvider;
 use crate::{Base, CatalogError, Lake, Result};
 
@@ -54,13 +54,9 @@ impl CatalogProvider for LakeCatalog {
         names
     }
 
+    /// Any namespace, so that a table of one that is not there is missed in our words.
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        let known = self.0.tables.iter().any(|t| t.namespace == name)
-            || name == weir_contract::names::NAMESPACE_RAW;
-        known.then(|| {
-            let namespace = name.to_string();
-            Arc::new(Namespace { shared: self.0.clone(), namespace }) as Arc<dyn SchemaProvider>
-        })
+        Some(Arc::new(Namespace { shared: self.0.clone(), namespace: name.to_string() }))
     }
 }
 
@@ -89,10 +85,10 @@ impl SchemaProvider for Namespace {
 
     async fn table(&self, name: &str) -> DfResult<Option<Arc<dyn TableProvider>>> {
         let name = TableName { namespace: self.namespace.clone(), name: name.to_string() };
-        if !self.shared.tables.contains(&name) {
-            return Ok(None);
-        }
-        let provider = self.shared.provider(&name).await;
+        let provider = match self.shared.tables.contains(&name) {
+            true => self.shared.provider(&name).await,
+            false => Err(no_table(&name)),
+        };
         let provider = provider.map_err(|e| DataFusionError::External(Box::new(e)))?;
         Ok(provider.map(|p| Arc::new(p) as Arc<dyn TableProvider>))
     }

@@ -8,6 +8,7 @@ use tracing::{debug, info, warn};
 use weir_contract::class::ErrorClass;
 
 use super::batch::KafkaBatch;
+use super::census::Census;
 use super::errors::{self, Meaning};
 use super::native::{Consumer, Control, Failure, Protocol};
 use super::positions::{BatchSize, Positions};
@@ -40,6 +41,7 @@ pub struct KafkaSource {
     /// What comes next, before anything is asked of librdkafka.
     due: VecDeque<Result<Event<KafkaBatch>, SourceError>>,
     rejoin: Rejoin,
+    census: Census,
     /// No broker could be reached when last heard of.
     down: bool,
 }
@@ -63,6 +65,7 @@ impl KafkaSource {
             rebalance: None,
             due: VecDeque::new(),
             rejoin: Rejoin::default(),
+            census: Census::default(),
             down: false,
         };
         source.consumer()?;
@@ -114,6 +117,12 @@ impl KafkaSource {
             }
             if !self.join(deadline)? {
                 return Ok(Event::Idle);
+            }
+            if let Some(consumer) = &self.consumer
+                && let Some(members) =
+                    self.census.answer(consumer, &self.settings.group, Instant::now())
+            {
+                return Ok(Event::Members(members));
             }
             // While a rebalance is unanswered librdkafka keeps every partition still.
             let left = deadline.saturating_duration_since(Instant::now());
@@ -340,6 +349,7 @@ impl KafkaSource {
             return Err(bug(&format!("partitions {wanted:?} wait to be started, not {offsets:?}")));
         }
         self.rebalance = None;
+        self.census.begin(Instant::now());
         let astray = self.reposition()?;
         let consumer = self.consumer()?;
         consumer.forward(&wanted);
@@ -496,6 +506,7 @@ impl KafkaSource {
 
     /// Gives up the membership.
     fn reset(&mut self, failure: &Failure) -> Event<KafkaBatch> {
+        self.census = Census::default();
         self.consumer = None;
         self.member = false;
         self.positions.clear();

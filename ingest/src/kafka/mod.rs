@@ -6,6 +6,7 @@
 //! from one thread and may block it.
 
 mod batch;
+mod census;
 mod errors;
 mod lookup;
 mod member;
@@ -100,7 +101,8 @@ fn identify(consumer: &Consumer, settings: &KafkaSettings) -> Result<Identity, S
         return Err(SourceError::new(
             ErrorClass::Retry,
             format!(
-                "no Kafka broker answers at {} within {} s; is it running, and is the address right?",
+                "no Kafka broker answers at {} within {} s; is it running, and is the address, \
+                 kafka.bootstrap_servers, right?",
                 settings.bootstrap,
                 ANSWER.as_secs()
             ),

@@ -11,7 +11,7 @@ use weir_ingest::kafka::KafkaSource;
 
 use super::kafka_settings;
 use crate::cli::{Check, Infer};
-use crate::config::Config;
+use crate::config::Property;
 use crate::failure::Failure;
 use crate::output::Column;
 use crate::session::{Done, Session};
@@ -63,28 +63,33 @@ pub fn infer(asked: &Infer, session: &mut Session) -> Result<Done, Failure> {
     Ok(Done::Done)
 }
 
-/// Reads the contract of a stream, and the key that it hashes with.
-pub fn load(file: &Path, config: &Config) -> Result<Arc<Contract>, Failure> {
-    let files = [file.to_path_buf()];
-    let (contracts, mistakes) = read(&files);
-    let Some((_, mut contract)) = contracts.into_iter().next() else {
-        return Err(failed(&mistakes).unwrap_or_else(|| Failure::config("no contract")));
+/// Reads the contracts of streams, and the key that they hash with, if they hash; all mistakes of all
+/// files are told at once.
+pub fn load(files: &[PathBuf], key: Option<&Property>) -> Result<Vec<Arc<Contract>>, Failure> {
+    let (contracts, mistakes) = read(files);
+    if let Some(failure) = failed(&mistakes) {
+        return Err(failure);
+    }
+    let finish = |(file, mut contract): (&PathBuf, Contract)| {
+        if contract.kind != Kind::Stream {
+            let what = "the contract is one of a reference table, not of a stream";
+            return Err(Failure::config(what)
+                .at(file.display())
+                .next("name the contract of a stream"));
+        }
+        if contract.hashes() {
+            let key = hash_key(&contract, key).map_err(|f| f.at(file.display()))?;
+            contract.hash_key = Some(key);
+        }
+        Ok(Arc::new(contract))
     };
-    if contract.kind != Kind::Stream {
-        return Err(Failure::config("the contract is one of a reference table, not of a stream")
-            .at(file.display())
-            .next("name the contract of a stream"));
-    }
-    if contract.hashes() {
-        contract.hash_key = Some(hash_key(&contract, config).map_err(|f| f.at(file.display()))?);
-    }
-    Ok(Arc::new(contract))
+    contracts.into_iter().map(finish).collect()
 }
 
-fn hash_key(contract: &Contract, config: &Config) -> Result<HashKey, Failure> {
+fn hash_key(contract: &Contract, key: Option<&Property>) -> Result<HashKey, Failure> {
     let next = "set `privacy.hash_key` to \"env:NAME\" or \"file:/path\" of a key of at least 16 \
                 bytes; `openssl rand -hex 32` makes one";
-    let Some(reference) = &config.hash_key else {
+    let Some(reference) = key else {
         let what = format!("contract {} hashes personal data, and there is no key", contract.id);
         return Err(Failure::config(what).next(next));
     };

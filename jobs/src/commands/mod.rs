@@ -1,10 +1,14 @@
 //! One file per command: read what was asked, call the library, print what came back.
 
 pub mod contracts;
+mod csv_events;
+mod event_sink;
 pub mod ingest;
 pub mod lag;
 pub mod look;
 pub mod query;
+pub mod quickstart;
+pub mod simulate;
 mod stream_job;
 pub mod verify;
 
@@ -28,6 +32,8 @@ pub fn run(command: Command, session: &mut Session) -> Result<Done, Failure> {
         Command::Tables => look::tables(session),
         Command::Snapshots(asked) => look::snapshots(&asked, session),
         Command::Query(asked) => query::run(&asked, session),
+        Command::Quickstart(asked) => quickstart::run(&asked, session),
+        Command::Simulate(asked) => simulate::run(&asked, session),
     }
 }
 
@@ -70,16 +76,20 @@ fn kafka_settings(
     topic: &str,
     memory: usize,
 ) -> Result<KafkaSettings, Failure> {
-    let Some(bootstrap) = config.kafka.bootstrap_servers.clone() else {
-        return Err(Failure::new(ErrorClass::BadConfig, "kafka.bootstrap_servers is not set")
-            .next("set it to host:port of a Kafka broker"));
-    };
     Ok(KafkaSettings {
-        bootstrap,
+        bootstrap: bootstrap(config)?,
         topic: topic.into(),
         group: format!("{}.{stream}", config.kafka.group_prefix),
         instance: config.kafka.instance.clone(),
         memory,
         properties: config::reads_of(&config.kafka.properties)?.into_iter().collect(),
+    })
+}
+
+/// The brokers of the config.
+fn bootstrap(config: &Config) -> Result<String, Failure> {
+    config.kafka.bootstrap_servers.clone().ok_or_else(|| {
+        Failure::new(ErrorClass::BadConfig, "kafka.bootstrap_servers is not set")
+            .next("set it to host:port of a Kafka broker")
     })
 }
