@@ -113,7 +113,10 @@ async fn what_does_not_exist_is_the_query_s_mistake() {
     }
     for table in ["raw.nothing", "nowhere.nothing"] {
         let error = session.sql(&format!("select * from {table}")).await.unwrap_err();
-        assert_eq!(error.to_string(), format!("there is no table {table}; `weir tables` lists them"));
+        assert_eq!(
+            error.to_string(),
+            format!("there is no table {table}; `weir tables` lists them")
+        );
     }
     let named = session.sql("with here as (select 1 as a) select a from here").await.unwrap();
     assert_eq!(named.batches[0].num_rows(), 1);

@@ -81,7 +81,12 @@ fn permissions(path: &Path, mode: u32) -> Result<()> {
 fn no_kafka_at_the_address() -> Result<()> {
     let desk = Desk::new()?;
     let ingest = desk.weir(&["ingest", "--until-latest"])?.expect(75)?;
-    ingest.says(&[NOBODY, "no Kafka broker answers", "is it running", "kafka.bootstrap_servers"])?;
+    ingest.says(&[
+        NOBODY,
+        "no Kafka broker answers",
+        "is it running",
+        "kafka.bootstrap_servers",
+    ])?;
     let lag = desk.weir(&["lag"])?.expect(75)?;
     lag.says(&[NOBODY, "no Kafka broker answers", "stream vending.health"])?;
     ensure!(lag.stdout.is_empty(), "{lag:#?}");
@@ -160,7 +165,11 @@ fn folders_that_cannot_be_written() -> Result<()> {
     denied.says(&["the warehouse", "closed/lake", "Permission denied", permitted])?;
     desk.config("lake", "closed/catalog.db", &contract)?;
     let denied = desk.weir_as_anybody(&["ingest"])?.expect(1)?;
-    denied.says(&["closed/catalog.db", "weir needs to write the file and its folder", permitted])?;
+    denied.says(&[
+        "closed/catalog.db",
+        "weir needs to write the file and its folder",
+        permitted,
+    ])?;
 
     desk.config("weir.toml/lake", "catalog.db", &contract)?;
     desk.weir(&["ingest"])?.expect(2)?.says(&["weir.toml/lake", "Not a directory"])?;
@@ -182,7 +191,11 @@ fn a_warehouse_that_becomes_closed_while_ingest_runs() -> Result<()> {
     let mut command = as_anybody();
     command.arg("--config").arg(lab.config()).args(["ingest", "--until-latest"]);
     let denied = done(command.output()?).expect(1)?;
-    denied.says(&["Permission denied", "lake/raw/vending_health/data", "permissions of the user"])?;
+    denied.says(&[
+        "Permission denied",
+        "lake/raw/vending_health/data",
+        "permissions of the user",
+    ])?;
     for day in &days {
         permissions(&day.path(), 0o755)?;
     }
@@ -202,7 +215,9 @@ fn a_disk_that_is_full() -> Result<()> {
     limited.args(["-c", "trap '' XFSZ; ulimit -f 128; exec \"$@\"", "sh"]).arg(binary());
     limited.arg("--config").arg(lab.config()).args(["ingest", "--until-latest"]);
     let full = done(limited.output()?).expect(75)?;
-    full.says(&["File too large", "lake/raw/vending_health/data"])?;
+    full.says(&["File too large", "lake/raw/vending_health/data", "free some space there"])?;
+    let warnings = full.stderr.matches("in a row").count();
+    ensure!(warnings == 4, "{warnings} warnings, then the error: {}", full.stderr);
     holds(&lab, 10)?;
     lab.ingest(&[])?;
     holds(&lab, 4_010)
@@ -226,7 +241,9 @@ fn a_catalog_that_is_none() -> Result<()> {
 fn looking_before_there_is_anything() -> Result<()> {
     let desk = Desk::new()?;
     for command in [&["tables"][..], &["verify"], &["query", "SELECT 1"]] {
-        desk.weir(command)?.expect(2)?.says(&["there is no warehouse", "`weir ingest` makes it"])?;
+        desk.weir(command)?
+            .expect(2)?
+            .says(&["there is no warehouse", "`weir ingest` makes it"])?;
     }
     // Made, and nothing in it.
     desk.weir(&["ingest", "--until-latest"])?.expect(75)?;

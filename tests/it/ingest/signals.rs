@@ -81,6 +81,7 @@ fn a_commit_that_cannot_end_in_time_is_abandoned_whole() -> Result<()> {
 #[test]
 fn a_second_signal_ends_it_at_once() -> Result<()> {
     let mut lab = Lab::new("signal-twice", 1)?;
+    lab.write_config(QUICK)?;
     lab.produce(0, 40)?;
     lab.ingest(&[])?;
     lab.produce(0, 60)?;
