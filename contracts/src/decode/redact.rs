@@ -66,11 +66,11 @@ impl Redactor<'_> {
         self.plain.clear();
         scan::unescape(&self.text[name.start..name.end], &mut self.plain);
         let member = self.plan.scopes[scope].find(&self.plain);
-        let member = member.filter(|member| self.plan.protects(*member));
         let first = self.text.get(at).copied();
         if let (Some(Member::Object(object)), Some(b'{')) = (member, first) {
             return self.members(scope_of(object), at + 1);
         }
+        let member = member.filter(|member| self.plan.protects(*member));
         let depth = Depth { outside: outside(scope), max: self.depth_max, open: &mut self.open };
         // What is no number where one belongs did not end the first reading either.
         let end = match sink::infinite(self.text, at) {

@@ -284,7 +284,7 @@ impl Observer {
             return;
         }
         let values = seen.values.as_ref().filter(|values| {
-            kind == FieldType::String && values.len() * ENUM_REPEATS_MIN <= filled
+            kind == FieldType::String && (1..=filled / ENUM_REPEATS_MIN).contains(&values.len())
         });
         if let (Some(values), true) = (values, column.name != column::EVENT_TYPE) {
             let values =

@@ -25,8 +25,8 @@ fn a_kafka_key_has_a_policy() {
             "{SMALL}customProperties: [{{property: weir.keyPolicy, value: {value}}}]\n"
         ))
     };
-    assert_eq!(policy("keep").key_policy, KeyPolicy::Keep);
-    assert_eq!(policy("drop").key_policy, KeyPolicy::Drop);
+    assert_eq!(policy("keep").key_policy, Policy::Keep);
+    assert_eq!(policy("drop").key_policy, Policy::Drop);
     let hashed = policy("hash");
     assert!(hashed.hashes() && !hashed.protects());
 }
@@ -55,7 +55,7 @@ c.yaml:15:9: column `mail`: what is dropped need not be there; remove `required`
 c.yaml:16:49: `enum` of column `call`: a value that is hashed or dropped is not checked; remove it
 c.yaml:17:93: `weir.policy` of column `name` is \"mask\": a policy is keep, hash or drop
 c.yaml:18:9: `weir.policy` of column `event_id`: Weir itself needs the value; only `keep` is possible
-c.yaml:19:89: path `data` takes an object whole, of which `data.call` is a member (line 16)
+c.yaml:19:91: path `data` takes an object whole, of which `data.call` is a member (line 16)
 c.yaml:20:54: `weir.keepValue` keeps the records' bytes, and with them \"code\", which is hashed or dropped
 ",
     );

@@ -49,8 +49,8 @@ c.yaml:11:9: the reference table has no key; mark the columns of the business ke
         ),
         "\
 c.yaml:11:9: column `a` of the key must say `required: true`
-c.yaml:11:31: column `a` cannot be part of the key: whether two of its values are the same is no clear question
-c.yaml:11:78: `primaryKeyPosition` of column `a` is \"0\": a position is a whole number from 1
+c.yaml:11:32: column `a` cannot be part of the key: whether two of its values are the same is no clear question
+c.yaml:11:77: `primaryKeyPosition` of column `a` is \"0\": a position is a whole number from 1
 c.yaml:12:9: column `valid_from` of a reference table must be a required timestamp
 c.yaml:13:9: column `valid_to` of a reference table must be a timestamp, not required
 ",
@@ -67,8 +67,8 @@ fn what_belongs_to_streams_is_refused() {
                 "- {name: valid_to, customProperties: [{property: weir.path, value: to}],",
             ),
         "\
-c.yaml:5:92: `weir.skewMax`: it is for streams, and a reference table comes from no topic; remove it
-c.yaml:14:57: unknown custom property \"weir.path\" in column `valid_to`; none belongs here
+c.yaml:5:93: `weir.skewMax`: it is for streams, and a reference table comes from no topic; remove it
+c.yaml:14:56: unknown custom property \"weir.path\" in column `valid_to`; none belongs here
 ",
     );
     check(
