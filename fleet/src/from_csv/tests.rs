@@ -22,7 +22,7 @@ fn source(csv: &str, mapping: &str) -> Result<Source, FleetError> {
 
 fn sent() -> (Memory, Report) {
     let mut sink = Memory::default();
-    let contract = Some(contract("vending.sales"));
+    let contract = Arc::into_inner(contract("vending.sales"));
     let stop = AtomicBool::new(false);
     let report = source(CSV, MAPPING).unwrap().send(&mut sink, NOW, contract, &stop).unwrap();
     (sink, report)

@@ -86,6 +86,16 @@ pub fn load(files: &[PathBuf], config: &Config) -> Result<Vec<Arc<Contract>>, Fa
     contracts.into_iter().map(finish).collect()
 }
 
+/// Reads one contract, to ask it something; it has no key to hash with.
+pub fn one(file: &Path) -> Result<Contract, Failure> {
+    let files = [file.to_path_buf()];
+    let (contracts, mistakes) = read(&files);
+    match (failed(&mistakes), contracts.into_iter().next()) {
+        (None, Some((_, contract))) => Ok(contract),
+        (failure, _) => Err(failure.unwrap_or_else(|| Failure::config("no contract"))),
+    }
+}
+
 fn hash_key(contract: &Contract, config: &Config) -> Result<HashKey, Failure> {
     let next = "set `privacy.hash_key` to \"env:NAME\" or \"file:/path\" of a key of at least 16 \
                 bytes; `openssl rand -hex 32` makes one";

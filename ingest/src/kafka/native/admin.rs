@@ -10,8 +10,8 @@ use rdkafka::bindings as rd;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::{
-    Consumer, Event, Failure, Handle, List, Queue, bytes, check, check_borrowed, check_error, millis,
-    slice,
+    Consumer, Event, Failure, Handle, List, Queue, bytes, check, check_borrowed, check_error,
+    millis, slice,
 };
 use crate::kafka::ANSWER;
 use crate::source::Watermarks;
@@ -218,9 +218,8 @@ fn count_holders(client: &Arc<Handle>, group: &CString) -> Result<Option<usize>,
             let assignment = |m: &rd::rd_kafka_group_member_info| {
                 bytes(m.member_assignment, m.member_assignment_size.max(0) as usize)
             };
-            let holds = |m: &&rd::rd_kafka_group_member_info| {
-                assignment(m).is_some_and(assigns_partitions)
-            };
+            let holds =
+                |m: &&rd::rd_kafka_group_member_info| assignment(m).is_some_and(assigns_partitions);
             let at_rest = CStr::from_ptr(group.state).to_bytes() == b"Stable";
             at_rest.then(|| members.iter().filter(holds).count())
         });
