@@ -94,7 +94,7 @@ fn mistakes_of_a_mapping_are_told_at_once() {
     let mapping = MAPPING
         .replace("\"Transaction\"", "\"Transactions\"")
         .replace("America/New_York", "America/Nowhere")
-        .replace("{row}", "{row");
+        .replace("{repeat}", "{repeat");
     let error = source(CSV, &mapping).err().unwrap().message;
     for what in ["no column \"Transactions\"", "America/Nowhere", "brace"] {
         assert!(error.contains(what), "{error}");
