@@ -6,11 +6,13 @@
 //! - `life`, `stores`, `accounts`: those who live in it, and what goes wrong with them.
 //! - [`road`]: from an event to a record: envelope, duplicates, reordering, malformed records, counts.
 //! - [`sink`]: files or Kafka. [`truth`]: what was done to whom when.
+//! - [`broker`]: one inside this process, for the quickstart.
 //! - [`from_csv`]: real sales as events, by a mapping.
 //!
 //! `docs/fleet.md` is the guide.
 
 mod accounts;
+pub mod broker;
 pub mod data;
 pub mod error;
 pub mod from_csv;

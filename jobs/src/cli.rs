@@ -101,6 +101,9 @@ pub enum OutputFormat {
 /// What weir can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// See the whole system for half a minute: broker, fleet, ingest, queries, proof.
+    #[command(after_help = QUICKSTART_HELP)]
+    Quickstart(Quickstart),
     /// Read the streams of the config from Kafka and append them to their tables.
     #[command(after_help = INGEST_HELP)]
     Ingest(Ingest),
@@ -120,7 +123,7 @@ pub enum Command {
     Query(Query),
     /// Make the events of a fleet of vending machines, stores and traders, for Kafka or as files.
     #[command(after_help = SIMULATE_HELP)]
-    Simulate(Simulate),
+    Simulate(Box<Simulate>),
     /// Work on data contracts.
     #[command(subcommand)]
     Contracts(Contracts),
@@ -130,6 +133,7 @@ impl Command {
     /// As the user writes it.
     pub fn name(&self) -> &'static str {
         match self {
+            Command::Quickstart(_) => "quickstart",
             Command::Ingest(_) => "ingest",
             Command::Lag(_) => "lag",
             Command::Verify(_) => "verify",
@@ -142,6 +146,16 @@ impl Command {
         }
     }
 }
+
+const QUICKSTART_HELP: &str = "\
+Nothing else is needed: the broker is librdkafka's own and lives in this process (it keeps 5 MiB of a
+partition and ends with the process), the fleet is simulated, everything else is Weir as it is.
+Ctrl-C ends it at any moment, everything sent in the lake.
+
+Examples:
+  weir quickstart                       30 seconds into the folder weir-quickstart
+  weir quickstart --keep-running        until ctrl-c
+  weir quickstart --fresh --for 10s     without what an earlier one left";
 
 const INGEST_HELP: &str = "\
 Positions come from the tables, never from Kafka's group offsets: it can be killed at any time and
@@ -186,8 +200,29 @@ Examples:
   weir simulate --to - --stream vending.sales --malformed 0 --for 10m
   weir simulate --from-csv sales.csv --mapping fleet/examples/vending_sales.toml --to sales.ndjson";
 
-/// `weir ingest`.
+/// `weir quickstart`.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options")]
+pub struct Quickstart {
+    /// Where the lake goes, and everything that belongs to it.
+    #[arg(long, value_name = "DIR", default_value = "weir-quickstart")]
+    pub folder: PathBuf,
+    /// How long the fleet lives.
+    #[arg(long = "for", value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    pub duration: std::time::Duration,
+    /// Until ctrl-c instead.
+    #[arg(long, conflicts_with = "duration")]
+    pub keep_running: bool,
+    /// Remove what an earlier quickstart left in the folder first; otherwise the lake grows.
+    #[arg(long)]
+    pub fresh: bool,
+    /// Another number, another fleet.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// `weir ingest`.
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Options")]
 pub struct Ingest {
     /// Only this stream; may be given again [default: all streams of the config].
@@ -220,7 +255,7 @@ pub struct Lag {
 }
 
 /// `weir verify`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Verify {
     /// Tables such as raw.vending_health [default: all that ingest writes].
     #[arg(value_name = "TABLE")]

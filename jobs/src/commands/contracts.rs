@@ -11,7 +11,7 @@ use weir_ingest::kafka::KafkaSource;
 
 use super::kafka_settings;
 use crate::cli::{Check, Infer};
-use crate::config::Config;
+use crate::config::Property;
 use crate::failure::Failure;
 use crate::output::Column;
 use crate::session::{Done, Session};
@@ -63,9 +63,9 @@ pub fn infer(asked: &Infer, session: &mut Session) -> Result<Done, Failure> {
     Ok(Done::Done)
 }
 
-/// Reads the contracts of streams, and the key that they hash with; all mistakes of all files are
-/// told at once.
-pub fn load(files: &[PathBuf], config: &Config) -> Result<Vec<Arc<Contract>>, Failure> {
+/// Reads the contracts of streams, and the key that they hash with, if they hash; all mistakes of all
+/// files are told at once.
+pub fn load(files: &[PathBuf], key: Option<&Property>) -> Result<Vec<Arc<Contract>>, Failure> {
     let (contracts, mistakes) = read(files);
     if let Some(failure) = failed(&mistakes) {
         return Err(failure);
@@ -78,7 +78,7 @@ pub fn load(files: &[PathBuf], config: &Config) -> Result<Vec<Arc<Contract>>, Fa
                 .next("name the contract of a stream"));
         }
         if contract.hashes() {
-            let key = hash_key(&contract, config).map_err(|f| f.at(file.display()))?;
+            let key = hash_key(&contract, key).map_err(|f| f.at(file.display()))?;
             contract.hash_key = Some(key);
         }
         Ok(Arc::new(contract))
@@ -96,10 +96,10 @@ pub fn one(file: &Path) -> Result<Contract, Failure> {
     }
 }
 
-fn hash_key(contract: &Contract, config: &Config) -> Result<HashKey, Failure> {
+fn hash_key(contract: &Contract, key: Option<&Property>) -> Result<HashKey, Failure> {
     let next = "set `privacy.hash_key` to \"env:NAME\" or \"file:/path\" of a key of at least 16 \
                 bytes; `openssl rand -hex 32` makes one";
-    let Some(reference) = &config.hash_key else {
+    let Some(reference) = key else {
         let what = format!("contract {} hashes personal data, and there is no key", contract.id);
         return Err(Failure::config(what).next(next));
     };

@@ -54,7 +54,7 @@ pub fn jobs(
 ) -> Result<Vec<Job>, Failure> {
     let streams = selected(config, &asked.streams)?;
     let files: Vec<_> = streams.iter().map(|(_, stream)| stream.contract.clone()).collect();
-    let contracts = contracts::load(&files, config)?;
+    let contracts = contracts::load(&files, config.hash_key.as_ref())?;
     let memory = config.ingest.memory_max as usize / streams.len().max(1);
     if memory < STREAM_MEMORY_MIN {
         return Err(Failure::config(format!(

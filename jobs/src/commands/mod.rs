@@ -7,6 +7,7 @@ pub mod ingest;
 pub mod lag;
 pub mod look;
 pub mod query;
+pub mod quickstart;
 pub mod simulate;
 mod stream_job;
 pub mod verify;
@@ -31,6 +32,7 @@ pub fn run(command: Command, session: &mut Session) -> Result<Done, Failure> {
         Command::Tables => look::tables(session),
         Command::Snapshots(asked) => look::snapshots(&asked, session),
         Command::Query(asked) => query::run(&asked, session),
+        Command::Quickstart(asked) => quickstart::run(&asked, session),
         Command::Simulate(asked) => simulate::run(&asked, session),
     }
 }
