@@ -85,7 +85,7 @@ fn what_the_contract_refuses_is_sent_and_explained() {
         .iter()
         .map(|((class, field), r)| (class.as_str(), field.as_str(), r.events, r.row))
         .collect();
-    assert_eq!(refused, [("bad_time", "event_time", 2, 5), ("missing", "product_id", 1, 4)]);
+    assert_eq!(refused, [("bad_time", "time", 2, 5), ("missing", "data.product_id", 1, 4)]);
     assert!(report.refused.values().all(|refused| !refused.message.is_empty()));
 }
 
