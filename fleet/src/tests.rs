@@ -164,6 +164,13 @@ fn every_stream_is_accepted_under_its_contract() {
         let text = String::from_utf8_lossy(kept.value.as_deref().unwrap_or_default());
         assert!(matches!(outcome, Outcome::Accepted { .. }), "{outcome:?}: {text}");
     }
+    // In the order of their Kafka times, but for what is on its way within seconds.
+    let mut latest = 0;
+    for kept in &ran.records {
+        assert!(kept.time_ms > latest - 5_000, "{} is late after {latest}", kept.time_ms);
+        latest = latest.max(kept.time_ms);
+    }
+    assert!(latest < START + DAY + 91_000, "{latest}");
     for stream in Stream::ALL {
         assert!(ran.sent.streams[*stream as usize] > 10, "{stream}: {:?}", ran.sent.streams);
     }

@@ -302,7 +302,7 @@ impl Body {
             // It wakes up with the others, not all at the same instant.
             let wakes = off.until + 1000 + 700 * process as i64;
             if let (Modem, Some(outage)) = (process, &mut self.outage) {
-                outage.until = wakes;
+                outage.until = outage.until.max(wakes);
             }
             return self.set(process, wakes);
         }
