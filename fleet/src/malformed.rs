@@ -7,6 +7,7 @@ use std::str::FromStr;
 use weir_contract::class::RejectClass;
 
 use crate::rng::Rng;
+use crate::stream::{Kind, Stream};
 use crate::text;
 
 /// A way to spoil an event.
@@ -19,8 +20,8 @@ pub enum Malformed {
 }
 
 impl Malformed {
-    /// Every way. `rule_failed` is not among them: it depends on a contract's rules.
-    pub const ALL: [Malformed; 11] = [
+    /// Every way.
+    pub const ALL: [Malformed; 12] = [
         Malformed::Class(RejectClass::NullValue),
         Malformed::Class(RejectClass::NotUtf8),
         Malformed::Class(RejectClass::NotJson),
@@ -31,6 +32,7 @@ impl Malformed {
         Malformed::Class(RejectClass::BadTime),
         Malformed::Class(RejectClass::TooLarge),
         Malformed::Class(RejectClass::TooDeep),
+        Malformed::Class(RejectClass::RuleFailed),
         Malformed::Clock1970,
     ];
 
@@ -48,6 +50,13 @@ impl Malformed {
             Malformed::Class(class) => class,
             Malformed::Clock1970 => RejectClass::BadTime,
         }
+    }
+
+    /// Can an event of this kind be spoiled so? Hardly a rule binds the log.
+    pub fn fits(self, kind: Kind) -> bool {
+        self != Malformed::Class(RejectClass::RuleFailed)
+            || kind.stream() != Stream::Logs
+            || kind == Kind::LogCrash
     }
 
     /// Spoils `event`, a CloudEvent in structured JSON whose first members are `specversion` and `id`,
@@ -84,7 +93,7 @@ impl Malformed {
                 let nest = [&b",\"nest\":"[..], &[b'['; 64], &[b']'; 64], b",\"data\":"].concat();
                 replace(event, b",\"data\":", &nest)
             }
-            RejectClass::RuleFailed => {}
+            RejectClass::RuleFailed => replace_any(event, &RULE_FAILED),
         }
         true
     }
@@ -107,21 +116,61 @@ impl FromStr for Malformed {
     }
 }
 
-/// Replacements; the first that fits is made, and the last always does.
-type Edits = [(&'static [u8], &'static [u8]); 3];
+/// Replacements; the first that fits is made.
+type Edits = [(&'static [u8], &'static [u8])];
 
-const WRONG_TYPE: Edits = [
+const WRONG_TYPE: [(&[u8], &[u8]); 3] = [
     (b"\"door_open\":", b"\"door_open\":1,\"was\":"),
     (b"\"currency\":", b"\"currency\":978,\"was\":"),
     (b"\"subject\":", b"\"subject\":7,\"was\":"),
 ];
 
-const OUT_OF_RANGE: Edits = [
+const OUT_OF_RANGE: [(&[u8], &[u8]); 3] = [
     // Infinite as a double.
     (b"\"voltage_v\":", b"\"voltage_v\":1e999,\"was\":"),
     // More digits behind the point than the column has; rounding would change money.
     (b"\"price\":", b"\"price\":0.00001,\"was\":"),
     (b"\"id\":", b"\"id\":\"\",\"was\":"),
+];
+
+/// Each breaks a rule of the contract in whose events it fits; of `vending.logs` only crashes are bound
+/// by one. Where an event has none of the columns of a rule, two are put in that contradict each other.
+const RULE_FAILED: [(&[u8], &[u8]); 21] = [
+    (b"\"motors_faulty_count\":", b"\"motors_faulty_count\":900,\"was\":"),
+    (b"\"paid_amount\":", b"\"refund_amount\":9999,\"non_refunded_amount\":1,\"paid_amount\":"),
+    (b"\"stock_count\":", b"\"stock_count\":9999,\"was\":"),
+    (b"\"cleared_at\":", b"\"cleared_at\":\"2020-01-01T00:00:00Z\",\"was\":"),
+    (b"\"raised_at\":", b"\"cleared_at\":\"2020-01-01T00:00:00Z\",\"raised_at\":"),
+    (b"\"last_failed_at\":", b"\"last_failed_at\":\"2020-01-01T00:00:00Z\",\"was\":"),
+    (b"\"update_ended_at\":", b"\"update_ended_at\":\"2020-01-01T00:00:00Z\",\"was\":"),
+    (
+        b"\"update_started_at\":",
+        b"\"update_ended_at\":\"2020-01-01T00:00:00Z\",\"update_started_at\":",
+    ),
+    (b"\"tax_amount\":", b"\"tax_amount\":99999,\"was\":"),
+    (b"\"low_stock_level\":", b"\"low_stock_level\":9999,\"was\":"),
+    (b"\"closed_at\":", b"\"closed_at\":\"2020-01-01T00:00:00Z\",\"was\":"),
+    (b"\"opened_at\":", b"\"closed_at\":\"2020-01-01T00:00:00Z\",\"opened_at\":"),
+    (b"\"amount\":", b"\"amount\":0,\"was\":"),
+    (b"\"connected_at\":", b"\"connected_at\":\"2020-01-01T00:00:00Z\",\"was\":"),
+    (b"\"disconnected_at\":", b"\"connected_at\":\"2020-01-01T00:00:00Z\",\"disconnected_at\":"),
+    (b"\"level\":\"fatal\"", b"\"level\":\"info\""),
+    (b"\"trade_status\":", b"\"quantity\":1,\"price\":5,\"amount\":1,\"trade_status\":"),
+    (b"\"vend_outcome\":", b"\"paid_amount\":0,\"change_amount\":1,\"vend_outcome\":"),
+    (b"\"payment_method\":", b"\"paid_amount\":0,\"change_amount\":1,\"payment_method\":"),
+    (b"\"power\":", b"\"motors_installed_count\":1,\"motors_faulty_count\":2,\"power\":"),
+    // Of vending.security, vending.configuration, vending.connectivity and store.operations.
+    (
+        b"\"data\":{",
+        b"\"data\":{\"first_failed_at\":\"2026-01-01T00:00:00Z\",\
+          \"last_failed_at\":\"2020-01-01T00:00:00Z\",\
+          \"update_started_at\":\"2026-01-01T00:00:00Z\",\
+          \"update_ended_at\":\"2020-01-01T00:00:00Z\",\
+          \"disconnected_at\":\"2026-01-01T00:00:00Z\",\
+          \"connected_at\":\"2020-01-01T00:00:00Z\",\
+          \"opened_at\":\"2026-01-01T00:00:00Z\",\
+          \"closed_at\":\"2020-01-01T00:00:00Z\",",
+    ),
 ];
 
 const DAY_MS: i64 = 86_400_000;
@@ -176,7 +225,7 @@ fn replace(text: &mut Vec<u8>, from: &[u8], to: &[u8]) {
     }
 }
 
-fn replace_any(text: &mut Vec<u8>, edits: &Edits) {
+fn replace_any(text: &mut Vec<u8>, edits: &'static Edits) {
     let fitting = edits.iter().find(|(from, _)| find(text, from).is_some());
     if let Some((from, to)) = fitting {
         replace(text, from, to);

@@ -306,6 +306,9 @@ impl<'a> Road<'a> {
                 Some(Malformed::Clock1970)
             }
         };
+        if spoil.is_some_and(|spoil| !spoil.fits(mark.kind)) {
+            return self.put(mark, true);
+        }
         if let Some(kind) = spoil {
             if kind == Malformed::Clock1970 && line.clock_lost == 0 && low < self.reordered {
                 line.clock_lost = (high % (2 * CLOCK_LOST_EVENTS - 1)) as u32;

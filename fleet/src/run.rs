@@ -45,7 +45,7 @@ pub struct Settings {
 
 /// Heartbeats more often than this need more machines, more seldom ones fewer, ms.
 const HEARTBEAT: std::ops::RangeInclusive<i64> = 1_000..=3_600_000;
-/// The most machines, sites and stores: a machine takes about 3 KiB.
+/// The most machines and sites: a machine takes about 4 KiB.
 const MACHINES_MAX: u32 = 1_000_000;
 const SITES_MAX: u32 = 100_000;
 /// How long to sleep at once: so late is a stop heard.

@@ -11,6 +11,7 @@ use serde_json::Value;
 use weir_contract::class::RejectClass;
 use weir_contract::contract::{self, Contract};
 use weir_contract::decode::{self, Decoder, Outcome};
+use weir_contract::privacy::HashKey;
 
 use crate::error::FleetError;
 use crate::malformed::Malformed;
@@ -48,7 +49,9 @@ fn settings() -> Settings {
 pub fn contract(name: &str) -> Arc<Contract> {
     let file = format!("{}/../contracts/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&file).unwrap();
-    Arc::new(contract::parse(&file, &text).unwrap())
+    let mut contract = contract::parse(&file, &text).unwrap();
+    contract.hash_key = Some(HashKey::new(&[7; 32]).unwrap());
+    Arc::new(contract)
 }
 
 /// A record, kept.
@@ -161,6 +164,13 @@ fn every_stream_is_accepted_under_its_contract() {
         let text = String::from_utf8_lossy(kept.value.as_deref().unwrap_or_default());
         assert!(matches!(outcome, Outcome::Accepted { .. }), "{outcome:?}: {text}");
     }
+    // In the order of their Kafka times, but for what is on its way within seconds.
+    let mut latest = 0;
+    for kept in &ran.records {
+        assert!(kept.time_ms > latest - 5_000, "{} is late after {latest}", kept.time_ms);
+        latest = latest.max(kept.time_ms);
+    }
+    assert!(latest < START + DAY + 91_000, "{latest}");
     for stream in Stream::ALL {
         assert!(ran.sent.streams[*stream as usize] > 10, "{stream}: {:?}", ran.sent.streams);
     }
@@ -203,9 +213,9 @@ fn malformed_records_are_rejected_as_announced() {
         }
     }
     assert_eq!(rejected, announced);
-    assert_eq!(rejected.len(), RejectClass::ALL.len() - 1, "{rejected:?}");
+    assert_eq!(rejected.len(), RejectClass::ALL.len(), "{rejected:?}");
     let share = rejected.values().sum::<u64>() as f64 / ran.records.len() as f64;
-    assert!((0.018..0.026).contains(&share), "{share}");
+    assert!((0.020..0.028).contains(&share), "{share}");
     assert_eq!(ran.sent.malformed.len(), Malformed::ALL.len());
 }
 
@@ -288,7 +298,13 @@ fn ids_are_repeated_by_duplicates_only() {
 
 /// A week in which everything happens.
 fn week() -> Ran {
-    ran(&Settings { machines: 120, duration: Some(8 * DAY), rate: Some(1.1), ..settings() })
+    ran(&Settings {
+        machines: 60,
+        duration: Some(8 * DAY),
+        trouble: 6.0,
+        rate: Some(0.55),
+        ..settings()
+    })
 }
 
 fn ms(value: &Value) -> i64 {
@@ -400,15 +416,18 @@ fn sold_out(ran: &Ran) {
 
 /// A dead modem lets nothing through, and then all of it, late.
 fn silence(ran: &Ran) {
+    let mut times: BTreeMap<&[u8], Vec<i64>> = BTreeMap::new();
+    for kept in &ran.records {
+        times.entry(&kept.key).or_default().push(kept.time_ms);
+    }
     let mut late = 0;
     for episode in ran.episodes("modem_dead") {
         let Some(until) = episode["until"].as_str() else { continue };
         let (from, until) = (ms(&episode["from"]), ms(&Value::from(until)));
         let key = episode["subject"].as_str().unwrap().as_bytes();
-        for kept in ran.records.iter().filter(|kept| kept.key == key) {
-            // What was under way, or held up on the road, may still arrive.
-            assert!(!(from + 91_000..until).contains(&kept.time_ms), "{episode}");
-        }
+        // What was under way, or held up on the road, may still arrive.
+        let silent = from + 91_000..until;
+        assert!(!times[key].iter().any(|time| silent.contains(time)), "{episode}");
         late += episode["late_events"].as_u64().unwrap();
     }
     assert!(late > 100, "{late}");
@@ -454,14 +473,6 @@ fn a_stop_ends_a_run_that_would_last_for_ever() {
     assert_eq!(sent.unwrap().records, sink.0.len() as u64);
 }
 
-/// The columns of a reference table's contract, and whether each is required.
-fn table_columns(table: &str) -> BTreeMap<String, bool> {
-    let file = format!("{}/../contracts/ref.{table}.yaml", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(file).unwrap();
-    let columns = text.split("\n      - name: ").skip(1);
-    columns.map(|c| (c.lines().next().unwrap().into(), c.contains("required: true"))).collect()
-}
-
 #[test]
 fn the_tables_fit_their_contracts_and_the_events() {
     let settings = settings();
@@ -477,13 +488,13 @@ fn the_tables_fit_their_contracts_and_the_events() {
     for table in ["sites", "products", "machines", "planogram", "accounts"] {
         let rows = read(&format!("{table}.csv"));
         assert!(rows.len() > 10, "{table}");
-        let columns = table_columns(table);
-        for (name, required) in &columns {
-            let filled =
-                rows.iter().all(|row| row.get(name).is_some_and(|value| !value.is_empty()));
-            assert!(filled || !required, "{table}.{name}");
+        let contract = contract(&format!("ref.{table}"));
+        for field in &contract.fields {
+            let required = field.required == contract::Requirement::Always;
+            let filled = rows.iter().all(|row| row.get(&field.name).is_some_and(|v| !v.is_empty()));
+            assert!(filled || !required, "{table}.{}", field.name);
         }
-        let known = |name: &String| columns.contains_key(name);
+        let known = |name: &String| contract.fields.iter().any(|field| field.name == *name);
         assert!(rows[0].keys().all(known), "{table}: {:?}", rows[0]);
     }
     let column = |file: &str, name: &str| -> BTreeSet<String> {

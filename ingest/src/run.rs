@@ -177,10 +177,10 @@ impl<'a, S: Source> Run<'a, S> {
     fn postpone(&mut self, error: IngestError) -> Result<(), IngestError> {
         self.failures += 1;
         let failures = self.failures;
-        self.tell(&IngestEvent::Interrupted { error: error.message.clone(), failures });
         if self.stream.settings.until != Until::Forever && failures >= FAILURES_MAX {
             return Err(error);
         }
+        self.tell(&IngestEvent::Interrupted { error: error.message, failures });
         self.recover_at_ms = Some(self.now_ms() + pause(failures).as_millis() as i64);
         Ok(())
     }
@@ -534,9 +534,9 @@ impl<'a, S: Source> Run<'a, S> {
             bytes: self.batch.bytes(),
             age: Duration::from_millis(age_ms.max(0) as u64),
             in_flight: self.flight.is_some(),
-            // What one more read may add: a batch of the source is a quarter of its memory, and
-            // columns are at most twice as large as what they are decoded from.
-            memory_full: self.memory() + self.stream.settings.source_memory / 2
+            // What one more read may add: of large records a batch takes up to half of the source's
+            // memory, and columns are at most twice as large as what they are decoded from.
+            memory_full: self.memory() + self.stream.settings.source_memory
                 > self.stream.settings.memory_max,
             draining: self.stream.settings.until == Until::Latest && self.batch.at_targets(),
         };

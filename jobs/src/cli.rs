@@ -189,7 +189,7 @@ Examples:
 
 const SIMULATE_HELP: &str = "\
 The same seed and flags give the same bytes. To Kafka go the streams of the config, each to its topic;
-the run begins so that its last event is of now. Files begin at 2026-03-02 if no start is given.
+the run begins so that its last event is of now. Files begin at 2026-03-02T08:00:00Z.
 SIGINT or SIGTERM ends a run in order: what was sent has arrived and is counted.
 docs/fleet.md describes the fleet's life, the ground truth and the mapping of CSV files.
 

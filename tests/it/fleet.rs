@@ -84,6 +84,10 @@ fn the_lake_agrees_with_the_ground_truth() -> Result<()> {
             contracts.display()
         ));
     }
+    // Some contracts hash personal data.
+    let key = lab.path().join("key");
+    std::fs::write(&key, "0123456789abcdef0123456789abcdef")?;
+    streams.push_str(&format!("\n[privacy]\nhash_key = \"file:{}\"\n", key.display()));
     lab.write_config(&streams)?;
     let truth = lab.path().join("truth.ndjson");
     let mut arguments = vec!["--result-json", "simulate", "--kafka", "--machines", "40"];

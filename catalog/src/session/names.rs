@@ -12,7 +12,7 @@ use weir_contract::names::TableName;
 
 use super::{At, TableAt, lock};
 use crate::look::as_of::{AsOf, resolve_as_of, show_time};
-use crate::look::{no_table, standing};
+use crate::look::standing;
 use crate::scan::IcebergProvider;
 use crate::{Base, CatalogError, Lake, Result};
 
@@ -54,7 +54,7 @@ impl CatalogProvider for LakeCatalog {
         names
     }
 
-    /// Any namespace, so that a table of one that is not there is missed in our words.
+    /// Any namespace, so that what is missed is the table, by its whole name.
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
         Some(Arc::new(Namespace { shared: self.0.clone(), namespace: name.to_string() }))
     }
@@ -85,10 +85,10 @@ impl SchemaProvider for Namespace {
 
     async fn table(&self, name: &str) -> DfResult<Option<Arc<dyn TableProvider>>> {
         let name = TableName { namespace: self.namespace.clone(), name: name.to_string() };
-        let provider = match self.shared.tables.contains(&name) {
-            true => self.shared.provider(&name).await,
-            false => Err(no_table(&name)),
-        };
+        if !self.shared.tables.contains(&name) {
+            return Ok(None);
+        }
+        let provider = self.shared.provider(&name).await;
         let provider = provider.map_err(|e| DataFusionError::External(Box::new(e)))?;
         Ok(provider.map(|p| Arc::new(p) as Arc<dyn TableProvider>))
     }

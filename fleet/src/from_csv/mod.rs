@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use weir_contract::contract::Contract;
 use weir_contract::decode::{self, Decoder, Outcome};
 use weir_contract::names::column;
+use weir_contract::privacy::HashKey;
 
 use crate::error::FleetError;
 use crate::sink::{Record, Sink};
@@ -81,11 +82,11 @@ impl Source {
         mut self,
         sink: &mut dyn Sink,
         now_ms: i64,
-        contract: Option<Arc<Contract>>,
+        contract: Option<Contract>,
         stop: &AtomicBool,
     ) -> Result<Report, FleetError> {
         let mut report = Report::default();
-        let mut judge = contract.map(|contract| Decoder::new(contract, "csv"));
+        let mut judge = contract.map(judge).transpose()?;
         let mut seen: Vec<HashSet<String>> = vec![HashSet::new(); self.mapping.events.len()];
         let (mut values, mut key) = (csv::StringRecord::new(), Vec::new());
         let (mut value, mut scratch) = (Vec::new(), Vec::new());
@@ -122,6 +123,13 @@ impl Source {
 
 fn unreadable(name: &str, error: &csv::Error) -> FleetError {
     FleetError::config(format!("{name} cannot be read as CSV: {error}"))
+}
+
+/// A decoder that is only asked what it refuses: what it would hash with is of no matter.
+fn judge(mut contract: Contract) -> Result<Decoder, FleetError> {
+    let key = HashKey::new(b"to judge, not to keep").map_err(FleetError::config)?;
+    contract.hash_key.get_or_insert(key);
+    Ok(Decoder::new(Arc::new(contract), "csv"))
 }
 
 /// How many of the event the row makes, where only the first row of a value may make one.

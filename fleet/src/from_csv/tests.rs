@@ -22,7 +22,7 @@ fn source(csv: &str, mapping: &str) -> Result<Source, FleetError> {
 
 fn sent() -> (Memory, Report) {
     let mut sink = Memory::default();
-    let contract = Some(contract("vending.sales"));
+    let contract = Arc::into_inner(contract("vending.sales"));
     let stop = AtomicBool::new(false);
     let report = source(CSV, MAPPING).unwrap().send(&mut sink, NOW, contract, &stop).unwrap();
     (sink, report)
@@ -85,7 +85,7 @@ fn what_the_contract_refuses_is_sent_and_explained() {
         .iter()
         .map(|((class, field), r)| (class.as_str(), field.as_str(), r.events, r.row))
         .collect();
-    assert_eq!(refused, [("bad_time", "event_time", 2, 5), ("missing", "product_id", 1, 4)]);
+    assert_eq!(refused, [("bad_time", "time", 2, 5), ("missing", "data.product_id", 1, 4)]);
     assert!(report.refused.values().all(|refused| !refused.message.is_empty()));
 }
 
@@ -94,7 +94,7 @@ fn mistakes_of_a_mapping_are_told_at_once() {
     let mapping = MAPPING
         .replace("\"Transaction\"", "\"Transactions\"")
         .replace("America/New_York", "America/Nowhere")
-        .replace("{row}", "{row");
+        .replace("{repeat}", "{repeat");
     let error = source(CSV, &mapping).err().unwrap().message;
     for what in ["no column \"Transactions\"", "America/Nowhere", "brace"] {
         assert!(error.contains(what), "{error}");

@@ -300,7 +300,11 @@ impl Body {
     fn run(&mut self, process: Process, world: &World, v: &mut Voice<'_, '_>) {
         if let Some(off) = self.off.filter(|off| off.by != process && v.now < off.until) {
             // It wakes up with the others, not all at the same instant.
-            return self.set(process, off.until + 1000 + 700 * process as i64);
+            let wakes = off.until + 1000 + 700 * process as i64;
+            if let (Modem, Some(outage)) = (process, &mut self.outage) {
+                outage.until = outage.until.max(wakes);
+            }
+            return self.set(process, wakes);
         }
         match process {
             Heartbeat => self.heartbeat(world, v),

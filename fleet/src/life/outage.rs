@@ -19,6 +19,8 @@ pub struct Outage {
     pub until: i64,
     events_before: u32,
     reason: &'static str,
+    /// It has been written down; that is sent with all else, once the connection is back.
+    noted: bool,
 }
 
 /// A power cut.
@@ -38,6 +40,9 @@ impl Body {
 
     /// The connection is lost, or back.
     pub(super) fn modem_step(&mut self, world: &World, v: &mut Voice<'_, '_>) {
+        if let Some(outage) = self.outage.filter(|outage| !outage.noted) {
+            return self.note_outage(outage, v);
+        }
         if let Some(outage) = self.outage {
             let waiting = v.line.events.wrapping_sub(outage.events_before);
             let (lost, back) = (v.clock(outage.since), v.clock(v.now));
@@ -55,17 +60,25 @@ impl Body {
         // From minutes to hours: every doubling is as likely.
         let lasts = ((5 * MINUTE) << self.rng.below(7)) + self.rng.between(0, 5 * MINUTE);
         let reason = self.rng.pick(&["modem", "modem", "no_signal", "network", "sim"]);
-        let outage =
-            Outage { since: v.now, until: v.now + lasts, events_before: v.line.events, reason };
-        self.outage = Some(outage);
-        self.set(Modem, outage.until);
-        // What is said from now on waits.
-        v.leaves = v.leaves.max(outage.until);
-        let lost = v.clock(v.now);
+        self.outage = Some(Outage {
+            since: v.now,
+            until: v.now + lasts,
+            events_before: v.line.events,
+            reason,
+            noted: false,
+        });
+        // At once by the machine's clock, but what is said from now on waits.
+        self.set(Modem, v.now + 1);
+    }
+
+    fn note_outage(&mut self, outage: Outage, v: &mut Voice<'_, '_>) {
+        let lost = v.clock(outage.since);
         v.say(Kind::Disconnected, |d| {
-            d.time("disconnected_at", lost).text("disconnect_reason", reason);
+            d.time("disconnected_at", lost).text("disconnect_reason", outage.reason);
         });
         self.raise(FaultKind::NoConnection, None, v);
+        self.outage = Some(Outage { noted: true, ..outage });
+        self.set(Modem, outage.until.max(v.now + 1));
     }
 
     /// For the ground truth; the outage is over then.

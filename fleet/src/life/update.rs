@@ -75,7 +75,7 @@ impl Body {
         let rollout = world.rollout(self.index, self.rollout);
         self.rollout = Some(rollout.number);
         // Nothing fails where nothing shall.
-        let draw = if world.trouble > 0.0 { self.rng.below(1000) } else { 1000 };
+        let draw = (self.rng.below(1000) as f64 / world.trouble) as u64;
         let fate = match (draw, rollout.kind) {
             (0..15, _) => Fate::Fails("download", "download_failed"),
             (15..22, _) => Fate::Fails("verify", "signature_invalid"),

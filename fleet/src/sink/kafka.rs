@@ -102,6 +102,12 @@ impl Kafka {
         let mut failed =
             self.producer.context().failed.lock().unwrap_or_else(PoisonError::into_inner);
         failed.take().map_or(Ok(()), |error| {
+            if matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::InvalidTimestamp)) {
+                return Err(FleetError::config(
+                    "the broker refuses the time of a record (message.timestamp.before.max.ms and \
+                     message.timestamp.after.max.ms of the topic): choose another start or duration",
+                ));
+            }
             let message = format!(
                 "a record was not delivered: {error}; of {} sent, {} are acknowledged",
                 self.sent,

@@ -42,6 +42,8 @@ pub struct KafkaSource {
     due: VecDeque<Result<Event<KafkaBatch>, SourceError>>,
     rejoin: Rejoin,
     census: Census,
+    /// The topic's id, where the broker cannot be asked for it.
+    topic_id: Option<String>,
     /// No broker could be reached when last heard of.
     down: bool,
 }
@@ -66,10 +68,17 @@ impl KafkaSource {
             due: VecDeque::new(),
             rejoin: Rejoin::default(),
             census: Census::default(),
+            topic_id: None,
             down: false,
         };
         source.consumer()?;
         Ok(source)
+    }
+
+    /// With an id for the topic, for a broker that cannot be asked for it: librdkafka's in-process one
+    /// has no controller.
+    pub fn with_topic_id(self, id: &str) -> KafkaSource {
+        KafkaSource { topic_id: Some(id.into()), ..self }
     }
 
     pub(super) fn settings(&self) -> &KafkaSettings {
@@ -79,7 +88,7 @@ impl KafkaSource {
     pub(super) fn ask_identity(&mut self) -> Result<Identity, SourceError> {
         self.consumer()?;
         match &self.consumer {
-            Some(consumer) => identify(consumer, &self.settings),
+            Some(consumer) => identify(consumer, &self.settings, self.topic_id.as_deref()),
             None => Err(no_client()),
         }
     }

@@ -96,7 +96,11 @@ impl KafkaSource {
 }
 
 /// Asks the cluster what the topic is.
-fn identify(consumer: &Consumer, settings: &KafkaSettings) -> Result<Identity, SourceError> {
+fn identify(
+    consumer: &Consumer,
+    settings: &KafkaSettings,
+    topic_id: Option<&str>,
+) -> Result<Identity, SourceError> {
     let Some(cluster) = consumer.cluster_id(ANSWER) else {
         return Err(SourceError::new(
             ErrorClass::Retry,
@@ -108,7 +112,11 @@ fn identify(consumer: &Consumer, settings: &KafkaSettings) -> Result<Identity, S
             ),
         ));
     };
-    let (topic_id, mut partitions) = consumer.describe(ANSWER).map_err(|failure| {
+    let described = match topic_id {
+        Some(id) => consumer.partitions(ANSWER).map(|partitions| (Some(id.into()), partitions)),
+        None => consumer.describe(ANSWER),
+    };
+    let (topic_id, mut partitions) = described.map_err(|failure| {
         if matches!(failure.code, Code::UnknownTopicOrPartition | Code::UnknownTopic) {
             let message = format!(
                 "topic {} does not exist in the Kafka cluster {cluster} at {}; create it, or \

@@ -70,13 +70,8 @@ pub fn load(files: &[PathBuf], key: Option<&Property>) -> Result<Vec<Arc<Contrac
     if let Some(failure) = failed(&mistakes) {
         return Err(failure);
     }
-    let finish = |(file, mut contract): (&PathBuf, Contract)| {
-        if contract.kind != Kind::Stream {
-            let what = "the contract is one of a reference table, not of a stream";
-            return Err(Failure::config(what)
-                .at(file.display())
-                .next("name the contract of a stream"));
-        }
+    let finish = |(file, contract): (&PathBuf, Contract)| {
+        let mut contract = of_stream(file, contract)?;
         if contract.hashes() {
             let key = hash_key(&contract, key).map_err(|f| f.at(file.display()))?;
             contract.hash_key = Some(key);
@@ -84,6 +79,25 @@ pub fn load(files: &[PathBuf], key: Option<&Property>) -> Result<Vec<Arc<Contrac
         Ok(Arc::new(contract))
     };
     contracts.into_iter().map(finish).collect()
+}
+
+/// Reads one contract, to ask it something; it has no key to hash with.
+pub fn one(file: &Path) -> Result<Contract, Failure> {
+    let files = [file.to_path_buf()];
+    let (contracts, mistakes) = read(&files);
+    match (failed(&mistakes), contracts.into_iter().next()) {
+        (None, Some((file, contract))) => of_stream(file, contract),
+        (failure, _) => Err(failure.unwrap_or_else(|| Failure::config("no contract"))),
+    }
+}
+
+fn of_stream(file: &Path, contract: Contract) -> Result<Contract, Failure> {
+    if contract.kind == Kind::Stream {
+        return Ok(contract);
+    }
+    Err(Failure::config("the contract is one of a reference table, not of a stream")
+        .at(file.display())
+        .next("name the contract of a stream"))
 }
 
 fn hash_key(contract: &Contract, key: Option<&Property>) -> Result<HashKey, Failure> {

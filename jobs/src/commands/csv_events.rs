@@ -29,10 +29,7 @@ pub fn run(
     session: &mut Session,
 ) -> Result<Done, Failure> {
     let source = Source::open(file, mapping).map_err(Failure::fleet)?;
-    let contract = match &asked.contract {
-        Some(file) => contracts::load(std::slice::from_ref(file), None)?.pop(),
-        None => None,
-    };
+    let contract = asked.contract.as_deref().map(contracts::one).transpose()?;
     let (mut sink, _) = event_sink::open(asked, &[source.stream()], session)?;
     let now = chrono::Utc::now().timestamp_millis();
     let report = source.send(&mut *sink, now, contract, stop).map_err(Failure::fleet)?;

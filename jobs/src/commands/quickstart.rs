@@ -65,7 +65,9 @@ pub fn run(asked: &cli::Quickstart, session: &mut Session) -> Result<Done, Failu
     let end = Arc::new(AtomicBool::new(false));
     let all = cli::Ingest { accept: AcceptKind::ALL.to_vec(), ..cli::Ingest::default() };
     let mut threads = Vec::new();
+    let run = format!("quickstart-{}", chrono::Utc::now().timestamp_millis());
     for mut job in ingest::jobs(&all, &config, &end)? {
+        job.source = job.source.with_topic_id(&run);
         let live = live.clone();
         job.listen = Box::new(move |event: &IngestEvent| lock(&live).hear(event));
         threads.push(job.start(runtime.handle()));

@@ -20,8 +20,8 @@ use crate::output::Column;
 use crate::session::{Done, Session};
 use crate::shutdown;
 
-/// Files begin on this Monday, so that two runs can be compared: 2026-03-02T00:00:00Z.
-const FILES_START: i64 = 1_772_409_600_000;
+/// Files begin on this Monday morning, so that two runs can be compared: 2026-03-02T08:00:00Z.
+const FILES_START: i64 = 1_772_438_400_000;
 const HOUR: i64 = 3_600_000;
 
 const COLUMNS: [Column; 2] = [Column::text("stream"), Column::number("records")];

@@ -215,7 +215,9 @@ fn a_disk_that_is_full() -> Result<()> {
     limited.args(["-c", "trap '' XFSZ; ulimit -f 128; exec \"$@\"", "sh"]).arg(binary());
     limited.arg("--config").arg(lab.config()).args(["ingest", "--until-latest"]);
     let full = done(limited.output()?).expect(75)?;
-    full.says(&["File too large", "lake/raw/vending_health/data"])?;
+    full.says(&["File too large", "lake/raw/vending_health/data", "free some space there"])?;
+    let warnings = full.stderr.matches("in a row").count();
+    ensure!(warnings == 4, "{warnings} warnings, then the error: {}", full.stderr);
     holds(&lab, 10)?;
     lab.ingest(&[])?;
     holds(&lab, 4_010)

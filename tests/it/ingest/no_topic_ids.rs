@@ -1,9 +1,11 @@
 //! A broker of before topics had ids: the last record that the table took is compared instead.
 
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use weir_tests::lab::Lab;
+use weir_tests::running::PATIENCE;
 use weir_tests::stack::Kafka;
 
 use super::{expect, holds};
@@ -56,7 +58,12 @@ fn without_topic_ids_a_topic_made_again_is_noticed() -> Result<()> {
     let again = |lab: &mut Lab, counts: [u64; 2]| -> Result<()> {
         let client = lab.client()?;
         client.delete_topic(&lab.topic)?;
-        client.create_topic(&lab.topic, 3, &[])?;
+        // Such a broker says that a topic is gone before it is.
+        let begun = Instant::now();
+        while let Err(error) = client.create_topic(&lab.topic, 3, &[]) {
+            ensure!(begun.elapsed() < PATIENCE, "{error:?}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
         lab.produce(0, counts[0])?;
         lab.produce(1, counts[1])
     };

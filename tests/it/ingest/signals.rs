@@ -81,6 +81,9 @@ fn a_commit_that_cannot_end_in_time_is_abandoned_whole() -> Result<()> {
 #[test]
 fn a_second_signal_ends_it_at_once() -> Result<()> {
     let mut lab = Lab::new("signal-twice", 1)?;
+    // Such a process does not leave its group: the next one waits for the end of its session.
+    let session = "[kafka.properties]\n\"session.timeout.ms\" = \"6000\"";
+    lab.write_config(&QUICK.replace("[kafka.properties]", session))?;
     lab.produce(0, 40)?;
     lab.ingest(&[])?;
     lab.produce(0, 60)?;

@@ -58,6 +58,29 @@ impl Consumer {
         }
     }
 
+    /// The topic's partitions, by a question that every broker answers.
+    pub(in crate::kafka) fn partitions(&self, wait: Duration) -> Result<Vec<i32>, Failure> {
+        let mut answer = ptr::null();
+        // SAFETY: the client lives; what the answer holds is looked at before it is destroyed.
+        unsafe {
+            check(rd::rd_kafka_metadata(
+                self.handle.ptr(),
+                1,
+                ptr::null_mut(),
+                &mut answer,
+                millis(wait),
+            ))?;
+            let topics = slice((*answer).topics.cast_const(), (*answer).topic_cnt.max(0) as usize);
+            let ours = topics.iter().find(|topic| CStr::from_ptr(topic.topic) == &*self.topic);
+            let partitions = ours.map(|topic| {
+                let count = topic.partition_cnt.max(0) as usize;
+                slice(topic.partitions.cast_const(), count).iter().map(|p| p.id).collect()
+            });
+            rd::rd_kafka_metadata_destroy(answer);
+            partitions.ok_or_else(|| Failure::new(Code::UnknownTopic, "no such topic"))
+        }
+    }
+
     /// The partitions' offsets: three questions, asked at the same time.
     pub(in crate::kafka) fn watermarks(
         &self,

@@ -1,5 +1,6 @@
 //! The folder of a quickstart: config, contracts, lake, truth and log; everything to go on with.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use weir_contract::class::ErrorClass;
@@ -13,6 +14,8 @@ pub const CONFIG: &str = "weir.toml";
 pub const TRUTH: &str = "truth.ndjson";
 /// The log: the screen belongs to the figures.
 pub const LOG: &str = "weir.log";
+/// The key that personal data is hashed with.
+const KEY: &str = "hash.key";
 /// The first line of the config.
 const MARK: &str = "# Written by `weir quickstart`.";
 
@@ -65,10 +68,24 @@ pub fn write(folder: &Path, bootstrap: &str) -> Result<(), Failure> {
     for (name, text) in CONTRACTS {
         put(&folder.join("contracts").join(format!("{name}.yaml")), text)?;
     }
-    put(&folder.join(CONFIG), &config(bootstrap))
+    let key = folder.join(KEY);
+    if !key.exists() {
+        put(&key, &random_key()?)?;
+    }
+    put(&folder.join(CONFIG), &config(bootstrap, &key))
 }
 
-fn config(bootstrap: &str) -> String {
+/// 32 random bytes in hexadecimal.
+fn random_key() -> Result<String, Failure> {
+    let source = Path::new("/dev/urandom");
+    let mut bytes = [0u8; 32];
+    std::fs::File::open(source)
+        .and_then(|mut file| file.read_exact(&mut bytes))
+        .map_err(|error| failed(source, "read", &error))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn config(bootstrap: &str, key: &Path) -> String {
     let mut text = format!(
         r#"{MARK} Its broker ended with it; the lake stays.
 warehouse = "lake"
@@ -82,7 +99,11 @@ bootstrap_servers = "{bootstrap}"
 [ingest]
 memory_max = "256MiB"
 flush.interval = "1s"
-"#
+
+[privacy]
+hash_key = "file:{}"
+"#,
+        key.display()
     );
     for (name, _) in CONTRACTS {
         text += &format!(
