@@ -5,7 +5,7 @@ use crate::names::column as names;
 use super::allowed;
 use super::diagnostic::{Position, Sink, quoted};
 use super::keys;
-use super::model::{Allowed, FieldType, Path};
+use super::model::{Allowed, FieldType, Path, Policy};
 use super::reader::{self, Object};
 use super::types;
 use super::value;
@@ -29,17 +29,6 @@ pub(super) struct Column<'n> {
     /// Its place in the business key, if it is a part of it.
     pub key: Option<u64>,
     pub description: &'n str,
-}
-
-/// What becomes of a column's values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Policy {
-    /// They are stored.
-    Keep,
-    /// Their keyed hash is stored.
-    Hash,
-    /// They are not stored, and the member is no column.
-    Drop,
 }
 
 /// The tag of a column that holds personal data.
@@ -91,7 +80,7 @@ pub(super) fn read<'n>(
             }
             "weir.policy" => {
                 policy_given = true;
-                column.policy = reader::text(node, &what, sink, policy).unwrap_or(Policy::Keep);
+                column.policy = reader::text(node, &what, sink, value::policy).unwrap_or_default();
             }
             _ => {
                 column.required_for = event_types(node, &what, sink);
@@ -107,15 +96,6 @@ pub(super) fn read<'n>(
     }
     check_policy(&object, &column, policy_given || reference, sink);
     Some(column)
-}
-
-fn policy(text: &str) -> Result<Policy, String> {
-    match text {
-        "keep" => Ok(Policy::Keep),
-        "hash" => Ok(Policy::Hash),
-        "drop" => Ok(Policy::Drop),
-        _ => Err("a policy is keep, hash or drop".into()),
-    }
 }
 
 /// What a policy leaves to be said of the column, and that a personal one has a policy.

@@ -2,7 +2,7 @@
 
 use super::diagnostic::{Position, Sink};
 use super::keys;
-use super::model::{KeyPolicy, Limits};
+use super::model::{Limits, Policy};
 use super::reader::{self, Object};
 use super::topic::{self, Topic};
 use super::value;
@@ -14,7 +14,7 @@ pub(super) struct Settings {
     pub keep_value: bool,
     /// Where `weir.keepValue` stands.
     pub keep_value_at: Option<Position>,
-    pub key_policy: KeyPolicy,
+    pub key_policy: Policy,
     pub topic: Topic,
     /// The contract is one of a reference table.
     pub reference: bool,
@@ -60,7 +60,7 @@ pub(super) fn read(object: &Object<'_>, sink: &mut Sink<'_>) -> Settings {
                 set(&mut limits.skew_max_us, reader::text(node, &what, sink, read));
             }
             "weir.keyPolicy" => {
-                set(&mut settings.key_policy, reader::text(node, &what, sink, key_policy));
+                set(&mut settings.key_policy, reader::text(node, &what, sink, value::policy));
             }
             "weir.keepValue" => {
                 settings.keep_value_at = Some(node.at);
@@ -84,15 +84,6 @@ pub(super) fn read(object: &Object<'_>, sink: &mut Sink<'_>) -> Settings {
         sink.push(at, "`weir.extraBytesMax` is greater than `weir.valueBytesMax`");
     }
     settings
-}
-
-fn key_policy(text: &str) -> Result<KeyPolicy, String> {
-    match text {
-        "keep" => Ok(KeyPolicy::Keep),
-        "hash" => Ok(KeyPolicy::Hash),
-        "drop" => Ok(KeyPolicy::Drop),
-        _ => Err("a policy is keep, hash or drop".into()),
-    }
 }
 
 fn set<T>(place: &mut T, value: Option<T>) {

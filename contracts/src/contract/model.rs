@@ -30,7 +30,7 @@ pub struct Contract {
     /// Members that are never stored (policy `drop`); they are no columns.
     pub dropped: Vec<Path>,
     /// What becomes of the records' Kafka key.
-    pub key_policy: KeyPolicy,
+    pub key_policy: Policy,
     /// How the stream's topic is to be set up.
     pub topic: Topic,
     /// The key of hashed columns; who loads the contract sets it.
@@ -50,9 +50,9 @@ pub enum Kind {
     },
 }
 
-/// What becomes of a Kafka key.
+/// What becomes of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum KeyPolicy {
+pub enum Policy {
     /// It is stored as it is.
     #[default]
     Keep,
@@ -73,7 +73,7 @@ impl Contract {
 
     /// Does the contract hash something, so that it needs a key?
     pub fn hashes(&self) -> bool {
-        self.key_policy == KeyPolicy::Hash || self.fields.iter().any(|f| f.hashed)
+        self.key_policy == Policy::Hash || self.fields.iter().any(|f| f.hashed)
     }
 
     /// Does the contract keep some member of the records out of the lake?

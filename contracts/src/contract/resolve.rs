@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::names::column;
 
-use super::column::{Column, Policy};
+use super::column::Column;
 use super::diagnostic::{Position, Sink, quoted};
 use super::limits::Settings;
-use super::model::{Field, FieldType, Kind, Limits, Path, Requirement};
+use super::model::{Field, FieldType, Kind, Limits, Path, Policy, Requirement};
 use super::value;
 
 /// What the columns come to.

@@ -2,6 +2,8 @@
 
 use chrono::DateTime;
 
+use super::model::Policy;
+
 /// A size such as `16KiB`, in bytes.
 pub(super) fn size(text: &str) -> Result<usize, String> {
     let factor = |unit: &str| match unit {
@@ -41,6 +43,16 @@ pub(super) fn time_us(text: &str) -> Result<i64, String> {
     DateTime::parse_from_rfc3339(text).map(|time| time.timestamp_micros()).map_err(|_| {
         "a time is RFC 3339 with a zone; for example \"2020-01-01T00:00:00Z\"".to_owned()
     })
+}
+
+/// A policy.
+pub(super) fn policy(text: &str) -> Result<Policy, String> {
+    match text {
+        "keep" => Ok(Policy::Keep),
+        "hash" => Ok(Policy::Hash),
+        "drop" => Ok(Policy::Drop),
+        _ => Err("a policy is keep, hash or drop".into()),
+    }
 }
 
 /// A whole number in decimal digits.

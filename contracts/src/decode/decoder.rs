@@ -12,7 +12,7 @@ use super::reserved::Reserved;
 use super::shapes::{Shapes, Trace, UNKNOWN_MAX};
 use super::sink::Sink;
 use super::{Chunk, Outcome, Record, column, extra, redact, scan};
-use crate::contract::{Contract, KeyPolicy};
+use crate::contract::{Contract, Policy};
 use crate::rule::Truth;
 use crate::time;
 
@@ -102,8 +102,8 @@ impl Decoder {
             return self.reject(row, &bare, Fault::no_room(bytes).into());
         }
         let key = match (self.contract.key_policy, &self.contract.hash_key, record.key) {
-            (KeyPolicy::Keep, _, key) => key,
-            (KeyPolicy::Hash, Some(with), Some(key)) => {
+            (Policy::Keep, _, key) => key,
+            (Policy::Hash, Some(with), Some(key)) => {
                 with.hash(key, &mut self.key);
                 Some(self.key.as_slice())
             }

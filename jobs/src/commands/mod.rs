@@ -1,11 +1,16 @@
 //! One file per command: read what was asked, call the library, print what came back.
 
 pub mod contracts;
+mod csv_events;
+mod event_sink;
+pub mod infer;
 pub mod ingest;
 pub mod lag;
 pub mod look;
 pub mod query;
+pub mod quickstart;
 pub mod seed;
+pub mod simulate;
 mod stream_job;
 pub mod topics;
 pub mod verify;
@@ -25,7 +30,7 @@ use crate::session::{Done, Session};
 pub fn run(command: Command, session: &mut Session) -> Result<Done, Failure> {
     match command {
         Command::Contracts(Contracts::Check(asked)) => contracts::check(&asked, session),
-        Command::Contracts(Contracts::Infer(asked)) => contracts::infer(&asked, session),
+        Command::Contracts(Contracts::Infer(asked)) => infer::run(&asked, session),
         Command::Ingest(asked) => ingest::run(&asked, session),
         Command::Seed(asked) => seed::run(&asked, session),
         Command::Lag(asked) => lag::run(&asked, session),
@@ -34,6 +39,8 @@ pub fn run(command: Command, session: &mut Session) -> Result<Done, Failure> {
         Command::Tables => look::tables(session),
         Command::Snapshots(asked) => look::snapshots(&asked, session),
         Command::Query(asked) => query::run(&asked, session),
+        Command::Quickstart(asked) => quickstart::run(&asked, session),
+        Command::Simulate(asked) => simulate::run(&asked, session),
     }
 }
 
@@ -85,23 +92,20 @@ fn kafka_settings(
     topic: &str,
     memory: usize,
 ) -> Result<KafkaSettings, Failure> {
-    let (bootstrap, properties) = kafka_access(config)?;
     Ok(KafkaSettings {
-        bootstrap,
+        bootstrap: bootstrap(config)?,
         topic: topic.into(),
         group: format!("{}.{stream}", config.kafka.group_prefix),
         instance: config.kafka.instance.clone(),
         memory,
-        properties,
+        properties: config::reads_of(&config.kafka.properties)?.into_iter().collect(),
     })
 }
 
-/// The brokers, and librdkafka's properties with their secrets.
-fn kafka_access(config: &Config) -> Result<(String, BTreeMap<String, String>), Failure> {
-    let Some(bootstrap) = config.kafka.bootstrap_servers.clone() else {
-        return Err(Failure::new(ErrorClass::BadConfig, "kafka.bootstrap_servers is not set")
-            .next("set it to host:port of a Kafka broker"));
-    };
-    let properties = config::reads_of(&config.kafka.properties)?.into_iter().collect();
-    Ok((bootstrap, properties))
+/// The brokers of the config.
+fn bootstrap(config: &Config) -> Result<String, Failure> {
+    config.kafka.bootstrap_servers.clone().ok_or_else(|| {
+        Failure::new(ErrorClass::BadConfig, "kafka.bootstrap_servers is not set")
+            .next("set it to host:port of a Kafka broker")
+    })
 }

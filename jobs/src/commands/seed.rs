@@ -98,7 +98,7 @@ fn files(config: &Config, asked: &cli::Seed) -> Result<Vec<(Reference, Stated)>,
 }
 
 fn load(name: &str, of: &config::Reference) -> Result<Reference, Failure> {
-    let contract = Arc::new(contracts::one(&of.contract)?);
+    let contract = Arc::new(contracts::any(&of.contract)?);
     if contract.id != name {
         let what = format!("the contract of the reference {name} is that of {}", contract.id);
         return Err(Failure::config(what)

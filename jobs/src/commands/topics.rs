@@ -9,8 +9,9 @@ use weir_ingest::kafka::KafkaAdmin;
 use weir_ingest::source::SourceError;
 use weir_ingest::topics::{Plan, State, plan};
 
-use super::{contracts, kafka_access, selected};
+use super::{bootstrap, contracts, selected};
 use crate::cli;
+use crate::config;
 use crate::failure::Failure;
 use crate::output::Column;
 use crate::session::{Done, Session};
@@ -35,7 +36,8 @@ struct Planned {
 /// Shows the plan, and creates what is missing where asked to.
 pub fn run(asked: &cli::Topics, session: &mut Session) -> Result<Done, Failure> {
     let config = session.config()?;
-    let (bootstrap, properties) = kafka_access(&config)?;
+    let bootstrap = bootstrap(&config)?;
+    let properties = config::reads_of(&config.kafka.properties)?.into_iter().collect();
     let mut wanted = Vec::new();
     for (name, stream) in selected(&config, &asked.streams)? {
         wanted.push((name, stream.topic, contracts::one(&stream.contract)?.topic));
@@ -109,9 +111,8 @@ fn show(planned: &[Planned], session: &mut Session) -> Result<(), Failure> {
     for one in planned {
         if let State::Drift(differences) = &one.plan.state {
             for d in differences {
-                let Planned { topic, .. } = one;
-                output
-                    .say(format!("{topic}: {} is {}, wanted {}", d.setting, d.found, d.wanted))?;
+                let (topic, set) = (&one.topic, d.setting);
+                output.say(format!("{topic}: {set} is {}, wanted {}", d.found, d.wanted))?;
                 output.say(format!("  → {}", d.mend))?;
             }
         }

@@ -25,8 +25,8 @@ fn a_kafka_key_has_a_policy() {
             "{SMALL}customProperties: [{{property: weir.keyPolicy, value: {value}}}]\n"
         ))
     };
-    assert_eq!(policy("keep").key_policy, KeyPolicy::Keep);
-    assert_eq!(policy("drop").key_policy, KeyPolicy::Drop);
+    assert_eq!(policy("keep").key_policy, Policy::Keep);
+    assert_eq!(policy("drop").key_policy, Policy::Drop);
     let hashed = policy("hash");
     assert!(hashed.hashes() && !hashed.protects());
 }

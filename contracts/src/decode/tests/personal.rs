@@ -6,7 +6,7 @@ use arrow_array::Array;
 
 use super::support::*;
 use crate::class::RejectClass;
-use crate::contract::{Contract, FieldType, KeyPolicy, Path};
+use crate::contract::{Contract, FieldType, Path, Policy};
 use crate::decode::{Decoder, Outcome, Record};
 use crate::privacy::HashKey;
 
@@ -145,9 +145,9 @@ fn keys_follow_their_policy() {
             decode(&contract, &Record { key: Some(b"secret"), ..record(Some(text.as_bytes())) });
         row.cell("_key")
     };
-    assert_eq!(kept(KeyPolicy::Keep), Some(format!("{:?}", b"secret")));
-    assert_eq!(kept(KeyPolicy::Hash), Some(format!("{:?}", hashed(SECRET).as_bytes())));
-    assert_eq!(kept(KeyPolicy::Drop), None);
+    assert_eq!(kept(Policy::Keep), Some(format!("{:?}", b"secret")));
+    assert_eq!(kept(Policy::Hash), Some(format!("{:?}", hashed(SECRET).as_bytes())));
+    assert_eq!(kept(Policy::Drop), None);
 }
 
 #[test]
