@@ -4,6 +4,7 @@ mod crash;
 mod foreign;
 mod kafka;
 mod readers;
+mod redrive;
 mod sim;
 mod stack;
 mod tidy;

@@ -4,6 +4,7 @@
 //! another ([`raw`]: default < file < variable < flag); the result is checked across keys and gets
 //! its final shape ([`resolve`]). Unknown keys are refused, and all mistakes are told at once.
 
+mod entries;
 pub mod keys;
 pub mod raw;
 pub mod resolve;
@@ -12,6 +13,7 @@ mod secret;
 mod tests;
 pub mod value;
 
+pub use entries::Entry;
 pub use raw::{Inputs, Mistake};
 pub use resolve::{Catalog, Config, Flush, Ingest, Kafka, Log, Stream};
 pub use secret::{Property, reads_of};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use weir_contract::names::TableName;
 use weir_ingest::resume::Start;
 
+use super::entries::{Entry, entries};
 use super::join;
 use super::raw::{Found, Raw, show_path};
 use super::secret::Property;
@@ -28,6 +29,8 @@ pub struct Config {
     pub log: Log,
     /// Streams by name.
     pub streams: BTreeMap<String, Stream>,
+    /// Every key with its origin, for people.
+    pub entries: Vec<Entry>,
 }
 
 /// The catalog: one SQLite file.
@@ -105,6 +108,7 @@ pub fn resolve(raw: &mut Raw, folder: &Path) -> Option<Config> {
             ingest: ingest(raw)?,
             log: log(raw)?,
             streams: streams?,
+            entries: entries(raw, folder),
         })
     })();
     rules(raw);
@@ -172,7 +176,8 @@ fn streams(raw: &Raw, folder: &Path) -> Option<BTreeMap<String, Stream>> {
         .collect()
 }
 
-const SQLITE: &str = "sqlite:///";
+/// What the URI of a catalog begins with.
+pub const SQLITE: &str = "sqlite:///";
 
 /// The rules that a single key's kind cannot say.
 fn rules(raw: &mut Raw) {
