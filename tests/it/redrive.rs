@@ -132,7 +132,7 @@ fn rejects_are_counted_sampled_and_filtered() -> Result<()> {
     corrected.produce(1, 20)?;
     corrected.lab.ingest(&[])?;
     let lines = |more: &[&str]| -> Result<Vec<Value>> {
-        let done = corrected.lab.weir(&[&["rejects"], more].concat())?;
+        let done = corrected.lab.weir(&[&["rejects"][..], more].concat())?;
         ensure!(done.code == Some(0), "{done:#?}");
         done.stdout.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
     };
@@ -159,7 +159,7 @@ fn a_record_is_found_from_every_side() -> Result<()> {
     corrected.produce(0, 50)?;
     corrected.lab.ingest(&[])?;
     let find = |more: &[&str]| -> Result<Value> {
-        let done = corrected.lab.weir(&[&["where"], more].concat())?;
+        let done = corrected.lab.weir(&[&["where"][..], more].concat())?;
         ensure!(done.code == Some(0), "{done:#?}");
         Ok(serde_json::from_str(done.stdout.lines().next().context("no answer")?)?)
     };

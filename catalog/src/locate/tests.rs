@@ -2,7 +2,6 @@
 
 use iceberg::TableUpdate;
 use iceberg::spec::{SnapshotReference, SnapshotRetention};
-use weir_contract::class::ErrorClass;
 
 use super::*;
 use crate::foreign::{accepted_file, current, file as stored, foreign, ingest, lake, live};
@@ -104,8 +103,6 @@ async fn files_and_snapshots_tell_their_offsets() {
     assert_eq!(found.offsets[0].source, source());
     assert_eq!(found.offsets[0].accepted.to_string(), "0-2, 4-5");
     assert_eq!(file(&lake, &base, &name[1..]).await.unwrap(), None);
-    let error = file(&lake, &base, "").await.unwrap_err();
-    assert_eq!(error.class(), ErrorClass::BadConfig);
 
     let brought = snapshot(&lake, &base, second).await.unwrap().unwrap();
     let moved = &brought.line.moved[0];

@@ -73,7 +73,8 @@ struct Unit {
 
 /// How the attempt to replace a unit ended.
 enum Attempt {
-    Done(Receipt, i32),
+    /// It is in the table, with this revision and these files.
+    Done(Receipt, i32, Vec<String>),
     /// Others changed what was read: why.
     Lost(String),
 }
@@ -152,10 +153,10 @@ impl Redrive<'_> {
             }
             let unit = std::mem::take(&mut unit);
             match self.replace(base, &unit).await? {
-                Attempt::Done(receipt, rev) => {
+                Attempt::Done(receipt, rev, files) => {
                     report.count(&unit.tally);
                     report.commit(&receipt, rev);
-                    done.extend(unit.files.iter().map(|found| found.path().to_string()));
+                    done.extend(files);
                     base = receipt.base;
                 }
                 Attempt::Lost(why) => return Ok(Some(why)),

@@ -113,7 +113,8 @@ impl Rewritten<'_> {
                         rev: self.rev,
                         accepted: self.moved.values().sum(),
                     });
-                    return Ok(Attempt::Done(receipt, self.rev));
+                    let files = change.added.iter().map(|new| new.path().to_string()).collect();
+                    return Ok(Attempt::Done(receipt, self.rev, files));
                 }
                 Committed::Declined(Refusal::Revision) => {
                     return Ok(Attempt::Lost("another redrive was faster".into()));

@@ -69,6 +69,7 @@ pub struct Outcome {
     pub counts: audit::Counts,
 }
 
+type Redriving = Pin<Box<dyn Future<Output = Result<(), String>>>>;
 type Task = Pin<Box<dyn Future<Output = (Report, Result<(), IngestError>)>>>;
 
 struct Process {
@@ -90,7 +91,7 @@ pub struct World {
     trace: Rc<RefCell<Vec<String>>>,
     processes: Vec<Process>,
     foreign: Option<Pin<Box<dyn Future<Output = ()>>>>,
-    redrive: Option<Pin<Box<dyn Future<Output = Result<(), String>>>>>,
+    redrive: Option<Redriving>,
     produced: u64,
 }
 
@@ -218,7 +219,7 @@ impl World {
     }
 
     /// Everything that is rejected, by the corrected contract.
-    fn redrive(&self) -> Pin<Box<dyn Future<Output = Result<(), String>>>> {
+    fn redrive(&self) -> Redriving {
         let (lake, auditor, trace) = (self.lake(), self.auditor.clone(), self.trace.clone());
         Box::pin(async move {
             let redrive = Redrive {
