@@ -7,7 +7,6 @@ use std::time::Duration;
 use weir_contract::names::TableName;
 use weir_ingest::resume::Start;
 
-use super::entries::{Entry, entries};
 use super::join;
 use super::raw::{Found, Raw, show_path};
 use super::secret::Property;
@@ -29,8 +28,6 @@ pub struct Config {
     pub log: Log,
     /// Streams by name.
     pub streams: BTreeMap<String, Stream>,
-    /// Every key with its origin, for people.
-    pub entries: Vec<Entry>,
 }
 
 /// The catalog: one SQLite file.
@@ -108,7 +105,6 @@ pub fn resolve(raw: &mut Raw, folder: &Path) -> Option<Config> {
             ingest: ingest(raw)?,
             log: log(raw)?,
             streams: streams?,
-            entries: entries(raw, folder),
         })
     })();
     rules(raw);

@@ -219,9 +219,9 @@ fn every_value_is_shown_with_its_origin() {
     ));
     inputs.env.push(("WEIR__INGEST__FLUSH__INTERVAL".into(), "90s".into()));
     inputs.flags.push(("--set log.level".into(), "log.level".into(), "debug".into()));
-    let config = parse(&inputs, Path::new("/srv/weir")).unwrap();
+    let all = entries::entries(&raw::Raw::collect(&inputs), Path::new("/srv/weir"));
     let shown = |key: &str| {
-        let entry = config.entries.iter().find(|entry| entry.key == key).unwrap();
+        let entry = all.iter().find(|entry| entry.key == key).unwrap();
         (entry.value.as_deref().unwrap_or("-"), entry.origin.as_str())
     };
     let expect = [
