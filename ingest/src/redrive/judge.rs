@@ -218,41 +218,41 @@ fn lacks(name: &str) -> CatalogError {
 
 #[cfg(test)]
 mod tests {
-    use weir_contract::contract::{Allowed, Field, FieldType, Limits, Path, Requirement};
+    use weir_contract::contract::parse;
 
     use super::*;
 
     fn contract(kinds: &[&str]) -> Arc<Contract> {
-        let field = |name: &str, kind, values: &[&str]| Field {
-            name: name.into(),
-            path: Path { object: None, member: name.into() },
-            kind,
-            required: Requirement::Never,
-            allowed: Allowed {
-                values: values.iter().map(ToString::to_string).collect(),
-                ..Allowed::default()
-            },
-            description: String::new(),
-        };
-        Arc::new(Contract {
-            id: "t".into(),
-            version: "1.0.0".into(),
-            description: String::new(),
-            fields: vec![
-                field(column::EVENT_TIME, FieldType::Timestamp, &[]),
-                field("kind", FieldType::String, kinds),
-            ],
-            event_types: vec![],
-            limits: Limits::default(),
-            keep_value: false,
-        })
+        let kinds: String =
+            kinds.iter().map(|kind| format!("          - value: {kind}\n")).collect();
+        let text = format!(
+            "apiVersion: v3.2.0
+kind: DataContract
+id: t
+version: 1.0.0
+schema:
+  - name: event
+    logicalType: object
+    properties:
+      - name: event_time
+        logicalType: timestamp
+        required: true
+        customProperties:
+          - property: weir.path
+            value: time
+      - name: kind
+        logicalType: string
+        enum:
+{kinds}"
+        );
+        Arc::new(parse("t.yaml", &text).unwrap_or_else(|mistakes| panic!("{mistakes:?}")))
     }
 
     /// Rows of three kinds, and a tombstone, by a contract that knows only `a`.
     fn rows() -> RecordBatch {
         let mut decoder = Decoder::new(contract(&["a"]), "s1");
         let values = ["a", "b", "c"]
-            .map(|kind| format!(r#"{{"event_time":"2026-11-21T10:00:00Z","kind":"{kind}"}}"#));
+            .map(|kind| format!(r#"{{"time":"2026-11-21T10:00:00Z","data":{{"kind":"{kind}"}}}}"#));
         let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let headers: [(&str, Option<&[u8]>); 1] = [("traceparent", Some(parent.as_bytes()))];
         let values = values.iter().map(|text| Some(text.as_bytes())).chain([None]);
