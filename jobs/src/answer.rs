@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use arrow::array::AsArray;
 use serde_json::{Value, json};
 use weir_catalog::locate::{At, Brought, FileAt, First, Hit, Place, Ranges, RowAt, State};
 use weir_catalog::look::as_of::show_time;
@@ -118,14 +119,21 @@ fn row(text: &mut String, row: &RowAt) -> Result<(), Failure> {
     }
     if let Value::Object(members) = first_row(row)? {
         for (name, value) in members.iter().filter(|(_, value)| !value.is_null()) {
-            let value = match value {
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
+            let value = match (bytes_as_text(row, name), value) {
+                (Some(text), _) => text,
+                (None, Value::String(text)) => text.clone(),
+                (None, other) => other.to_string(),
             };
             line("", &format!("{name}: {value}"));
         }
     }
     Ok(())
+}
+
+/// What a column of bytes holds, if it is text.
+fn bytes_as_text(row: &RowAt, name: &str) -> Option<String> {
+    let bytes = row.row.column_by_name(name)?.as_binary_opt::<i32>()?.value(0);
+    std::str::from_utf8(bytes).ok().map(str::to_string)
 }
 
 fn first(first: &First) -> String {

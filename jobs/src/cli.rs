@@ -261,7 +261,6 @@ fn offsets(text: &str) -> Result<Range<i64>, String> {
 
 /// `weir rejects`.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Options")]
 pub struct Rejects {
     /// Which rows.
     #[command(flatten)]
@@ -273,7 +272,6 @@ pub struct Rejects {
 
 /// `weir redrive`.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Options")]
 pub struct Redrive {
     /// Which rows.
     #[command(flatten)]
@@ -289,7 +287,8 @@ pub struct Redrive {
 /// `weir where`.
 #[derive(Debug, Args)]
 #[command(
-    next_help_heading = "Options",
+    override_usage = "weir where <STREAM> <PARTITION> <OFFSET>\n       \
+                      weir where [STREAM] --trace|--event|--file|--snapshot <WHAT>",
     group = ArgGroup::new("what").required(true).args(["offset", "trace", "event", "file", "snapshot"])
 )]
 pub struct Where {
