@@ -126,6 +126,25 @@ fn a_rewrite_by_another_engine_is_redriven_too() -> Result<()> {
 }
 
 #[test]
+fn two_at_once_do_it_once() -> Result<()> {
+    let mut corrected = Corrected::new("redrive-two")?;
+    for _ in 0..4 {
+        corrected.produce(0, 80)?;
+        corrected.lab.ingest(&[])?;
+    }
+    corrected.correct()?;
+    let mut running = Vec::new();
+    for _ in 0..3 {
+        running.push(start(&corrected.lab, &["redrive"])?);
+    }
+    for child in running {
+        let output = child.wait_with_output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    corrected.agree()
+}
+
+#[test]
 fn rejects_are_counted_sampled_and_filtered() -> Result<()> {
     let mut corrected = Corrected::new("rejects")?;
     corrected.produce(0, 100)?;
