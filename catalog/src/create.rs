@@ -23,9 +23,8 @@ impl Lake {
     ///
     /// Errors: bad config if the table cannot take the contract's rows; what the catalog says.
     pub async fn ensure_raw(&self, contract: &Contract, name: &TableName) -> Result<Base> {
-        let wanted = raw_iceberg_schema(contract)?;
-        if let Some(base) = self.table(name).await? {
-            return checked(base, &wanted);
+        if let Some(base) = self.raw(contract, name).await? {
+            return Ok(base);
         }
         let metadata = self.new_raw_table(contract, name)?;
         // Whatever came of it, the catalog knows: another process may have been first, or an
@@ -36,9 +35,17 @@ impl Lake {
             Outcome::Conflict(why) | Outcome::Unknown(why) => why,
         };
         match self.table(name).await? {
-            Some(base) => checked(base, &wanted),
+            Some(base) => checked(base, &raw_iceberg_schema(contract)?),
             None => Err(CatalogError::retry(format!("creating table {name}: {why}"))),
         }
+    }
+
+    /// The raw table of a contract; none if there is no such table.
+    ///
+    /// Errors: bad config if it cannot take the contract's rows; what the catalog says.
+    pub async fn raw(&self, contract: &Contract, name: &TableName) -> Result<Option<Base>> {
+        let wanted = raw_iceberg_schema(contract)?;
+        self.table(name).await?.map(|base| checked(base, &wanted)).transpose()
     }
 
     fn new_raw_table(&self, contract: &Contract, name: &TableName) -> Result<TableMetadata> {

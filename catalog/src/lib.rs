@@ -8,7 +8,9 @@
 //! - [`encode`], [`files`]: rows into data files, with what their manifests say of them.
 //! - [`commit`]: the one way by which a table moves; [`merge`] and [`expire`] are its plans.
 //! - [`scan`], [`session`]: snapshots as tables of DataFusion, and SQL over the lake.
+//! - [`sought`]: which files may hold given offsets, by what manifests say.
 //! - [`look`]: what there is and how it came to be, without reading rows.
+//! - [`locate`]: where a record is, and what is in a file or snapshot.
 //! - [`verify`]: whether every record is there exactly once.
 
 pub mod backend;
@@ -19,12 +21,14 @@ pub mod env;
 pub mod error;
 pub mod expire;
 pub mod files;
+pub mod locate;
 pub mod look;
 mod manifests;
 pub mod merge;
 pub mod scan;
 pub mod schema;
 pub mod session;
+pub mod sought;
 pub mod storage;
 pub mod table;
 pub mod verify;

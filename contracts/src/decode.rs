@@ -48,6 +48,7 @@ use crate::class::RejectClass;
 
 pub use self::decoder::Decoder;
 pub use self::plan::raw_schema;
+pub use self::reserved::read_headers;
 
 /// A Kafka record.
 #[derive(Debug, Clone, Copy)]

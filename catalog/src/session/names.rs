@@ -1,6 +1,7 @@
 //! The lake's tables as names in SQL, each loaded when a query names it.
 
 use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -8,8 +9,9 @@ use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::DataFusionError;
 use datafusion::error::Result as DfResult;
-use weir_contract::names::TableName;
+use weir_contract::names::{NAMESPACE_OPS, NAMESPACE_RAW, TableName, VIEW_REJECTS};
 
+use super::rejects::{self, Part};
 use super::{At, TableAt, lock};
 use crate::look::as_of::{AsOf, resolve_as_of, show_time};
 use crate::look::standing;
@@ -23,6 +25,7 @@ struct Shared {
     at: At,
     pinned: Option<TableName>,
     tables: Vec<TableName>,
+    streams: BTreeMap<TableName, String>,
     read: Arc<Mutex<Vec<TableAt>>>,
 }
 
@@ -31,15 +34,17 @@ struct Shared {
 pub struct LakeCatalog(Arc<Shared>);
 
 impl LakeCatalog {
-    /// A catalog of `tables`; what queries load is noted in `read`.
+    /// A catalog of `tables`, some of which are those of `streams`; what queries load is noted in
+    /// `read`.
     pub fn new(
         lake: &Lake,
         at: At,
         pinned: Option<TableName>,
         tables: Vec<TableName>,
+        streams: BTreeMap<TableName, String>,
         read: Arc<Mutex<Vec<TableAt>>>,
     ) -> LakeCatalog {
-        LakeCatalog(Arc::new(Shared { lake: lake.clone(), at, pinned, tables, read }))
+        LakeCatalog(Arc::new(Shared { lake: lake.clone(), at, pinned, tables, streams, read }))
     }
 }
 
@@ -49,9 +54,9 @@ impl CatalogProvider for LakeCatalog {
     }
 
     fn schema_names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.0.tables.iter().map(|t| t.namespace.clone()).collect();
-        names.dedup();
-        names
+        let names = self.0.tables.iter().map(|t| t.namespace.clone());
+        let names: BTreeSet<String> = names.chain([NAMESPACE_OPS.to_string()]).collect();
+        names.into_iter().collect()
     }
 
     /// Any namespace, so that what is missed is the table, by its whole name.
@@ -80,26 +85,62 @@ impl SchemaProvider for Namespace {
 
     fn table_names(&self) -> Vec<String> {
         let tables = self.shared.tables.iter().filter(|t| t.namespace == self.namespace);
-        tables.map(|t| t.name.clone()).collect()
+        let view = self.is_rejects(VIEW_REJECTS).then(|| VIEW_REJECTS.to_string());
+        tables.map(|t| t.name.clone()).chain(view).collect()
     }
 
     async fn table(&self, name: &str) -> DfResult<Option<Arc<dyn TableProvider>>> {
+        let outward = |e: CatalogError| DataFusionError::External(Box::new(e));
+        if self.is_rejects(name) {
+            return rejects::view(self.shared.rejects().await.map_err(outward)?).map(Some);
+        }
         let name = TableName { namespace: self.namespace.clone(), name: name.to_string() };
         if !self.shared.tables.contains(&name) {
             return Ok(None);
         }
-        let provider = self.shared.provider(&name).await;
-        let provider = provider.map_err(|e| DataFusionError::External(Box::new(e)))?;
-        Ok(provider.map(|p| Arc::new(p) as Arc<dyn TableProvider>))
+        let provider = self.shared.provider(&name).await.map_err(outward)?;
+        Ok(provider.map(|(p, _)| Arc::new(p) as Arc<dyn TableProvider>))
     }
 
     fn table_exist(&self, name: &str) -> bool {
         self.shared.tables.iter().any(|t| t.namespace == self.namespace && t.name == name)
+            || self.is_rejects(name)
+    }
+}
+
+impl Namespace {
+    /// Whether this is the view of rejected rows, and no table that somebody made by its name.
+    fn is_rejects(&self, name: &str) -> bool {
+        let mut tables = self.shared.tables.iter();
+        self.namespace == NAMESPACE_OPS
+            && name == VIEW_REJECTS
+            && !tables.any(|t| t.namespace == NAMESPACE_OPS && t.name == name)
     }
 }
 
 impl Shared {
-    async fn provider(&self, name: &TableName) -> Result<Option<IcebergProvider>> {
+    /// The raw tables, but for those that were not there yet at the time of the session.
+    async fn rejects(&self) -> Result<Vec<Part>> {
+        let mut parts = Vec::new();
+        for table in self.tables.iter().filter(|t| t.namespace == NAMESPACE_RAW) {
+            if let At::Time(ms) = self.at
+                && let Some(base) = self.lake.table(table).await?
+                && matches!(
+                    resolve_as_of(&standing(base.metadata()), ms),
+                    AsOf::BeforeFirst { expired: false, .. }
+                )
+            {
+                continue;
+            }
+            let Some((provider, base)) = self.provider(table).await? else { continue };
+            let stream = self.streams.get(table).unwrap_or(&table.name).clone();
+            parts.push(Part { table: table.clone(), stream, sources: base.sources(), provider });
+        }
+        parts.retain(Part::is_raw);
+        Ok(parts)
+    }
+
+    async fn provider(&self, name: &TableName) -> Result<Option<(IcebergProvider, Base)>> {
         let Some(base) = self.lake.table(name).await? else { return Ok(None) };
         let (id, at) = choose(&base, self.at, self.pinned.as_ref() == Some(name))?;
         let provider = IcebergProvider::new(&self.lake, &base, id)?;
@@ -107,7 +148,8 @@ impl Shared {
         if !read.contains(&at) {
             read.push(at);
         }
-        Ok(Some(provider))
+        drop(read);
+        Ok(Some((provider, base)))
     }
 }
 

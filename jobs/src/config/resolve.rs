@@ -176,7 +176,8 @@ fn streams(raw: &Raw, folder: &Path) -> Option<BTreeMap<String, Stream>> {
         .collect()
 }
 
-const SQLITE: &str = "sqlite:///";
+/// What the URI of a catalog begins with.
+pub const SQLITE: &str = "sqlite:///";
 
 /// The rules that a single key's kind cannot say.
 fn rules(raw: &mut Raw) {

@@ -22,7 +22,7 @@ use weir_ingest::kafka::{KafkaSettings, KafkaSource};
 use weir_ingest::source::Source;
 
 use feeder::Feeder;
-pub use feeder::{COMPACTED, Fed, TRANSACTIONS, write_csv};
+pub use feeder::{COMPACTED, Fate, Fed, List, TRANSACTIONS, write_csv};
 use process::{Ear, Heard, Weir, lock};
 
 use crate::sample::Rng;
