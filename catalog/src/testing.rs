@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::builder::{Decimal128Builder, StringBuilder, TimestampMicrosecondBuilder};
 use arrow_array::{ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch};
 use tempfile::TempDir;
-use weir_contract::contract::{Allowed, Contract, Field, FieldType, Limits, Path, Requirement};
+use weir_contract::contract::{Allowed, Contract, Field, FieldType, Path, Requirement};
 use weir_contract::names::{SourceId, TableName, column};
 use weir_contract::progress::{Fence, Step, Steps, Verdict};
 
@@ -25,6 +25,7 @@ pub fn contract() -> Contract {
         kind,
         required: Requirement::Never,
         allowed: Allowed::default(),
+        hashed: false,
         description: format!("the {name}"),
     };
     Contract {
@@ -41,9 +42,7 @@ pub fn contract() -> Contract {
             field("day", FieldType::Date),
             field("counter", FieldType::Long),
         ],
-        event_types: vec![],
-        limits: Limits::default(),
-        keep_value: false,
+        ..Contract::default()
     }
 }
 

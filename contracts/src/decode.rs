@@ -32,6 +32,7 @@ mod extra;
 mod general;
 mod number;
 mod plan;
+mod redact;
 mod reject;
 mod reserved;
 mod scan;
@@ -40,7 +41,6 @@ mod sink;
 mod store;
 #[cfg(test)]
 mod tests;
-mod time;
 
 use arrow_array::RecordBatch;
 

@@ -3,6 +3,9 @@
 //! - [`contract`]: a stream's data contract (Open Data Contract Standard 3.2 YAML) and its checks.
 //! - [`decode`]: bytes of Kafka records → Arrow columns and rejects.
 //! - [`progress`]: the vector of offsets that every table carries, and the rules by which it moves.
+//! - [`infer`]: records that were seen → a first contract.
+//! - [`rule`]: what must hold between the columns of a row.
+//! - [`privacy`]: keyed hashes in place of personal data.
 //! - [`class`]: the closed lists of error and reject classes.
 //! - [`names`]: every name that is written to disk or to the wire.
 //!
@@ -11,5 +14,9 @@
 pub mod class;
 pub mod contract;
 pub mod decode;
+pub mod infer;
 pub mod names;
+pub mod privacy;
 pub mod progress;
+pub mod rule;
+mod time;

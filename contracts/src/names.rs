@@ -12,6 +12,12 @@ pub const NAMESPACE_OPS: &str = "ops";
 /// The view `ops.rejects` over the rejected rows of all raw tables.
 pub const VIEW_REJECTS: &str = "rejects";
 
+/// Namespace of the reference tables, which `weir seed` writes.
+pub const NAMESPACE_REF: &str = "ref";
+
+/// What a keyed hash begins with; 64 hex digits of HMAC-SHA-256 follow.
+pub const HASH_PREFIX: &str = "hmac-sha256:";
+
 /// Reserved columns of a raw table, behind the contract's own.
 pub mod column {
     /// Short id of the source; the full one stands in the table property `weir.source.<short>`.
@@ -39,6 +45,13 @@ pub mod column {
     /// 0; raised by redrive.
     pub const REV: &str = "_rev";
 
+    /// Number of the load that brought the row; the one reserved column of a reference table.
+    pub const LOAD: &str = "_load";
+    /// From when on a row of a reference table holds.
+    pub const VALID_FROM: &str = "valid_from";
+    /// Until when it holds, that instant not included; null while it does.
+    pub const VALID_TO: &str = "valid_to";
+
     /// The event's time: partitions every raw table by day.
     pub const EVENT_TIME: &str = "event_time";
     /// The event's id.
@@ -47,6 +60,9 @@ pub mod column {
     pub const EVENT_TYPE: &str = "event_type";
     /// The machine that speaks.
     pub const MACHINE_ID: &str = "machine_id";
+
+    /// Columns whose text a rejected row keeps in `_error`, in that order.
+    pub const IDENTITY: [&str; 4] = [EVENT_ID, EVENT_TYPE, MACHINE_ID, EVENT_TIME];
 
     /// Members of the struct `_error`, in order. All are strings.
     pub const ERROR_MEMBERS: [&str; 8] = [
@@ -99,6 +115,12 @@ impl TableName {
     /// `raw.<stream with dots as underscores>`, the raw table of a stream.
     pub fn raw(stream: &str) -> TableName {
         TableName { namespace: NAMESPACE_RAW.into(), name: stream.replace(['.', '-'], "_") }
+    }
+
+    /// `ref.<name>`, the table of the reference contract `ref.<name>`.
+    pub fn reference(id: &str) -> TableName {
+        let name = id.strip_prefix("ref.").unwrap_or(id);
+        TableName { namespace: NAMESPACE_REF.into(), name: name.replace(['.', '-'], "_") }
     }
 }
 

@@ -50,11 +50,14 @@ pub struct Taken {
     pub bytes: u64,
     /// Records that were delivered again, or of partitions that are not ours, or past the target.
     pub passed_over: u64,
-    /// Rejected records, by the position of their class in [`RejectClass::ALL`].
-    pub rejected: [u64; RejectClass::ALL.len()],
+    /// Rejected records.
+    pub rejected: ByClass,
     /// A probe that met another record: partition and offset.
     pub other_record: Option<(i32, i64)>,
 }
+
+/// Records by the position of their reject class in [`RejectClass::ALL`].
+pub type ByClass = [u64; RejectClass::ALL.len()];
 
 /// Positions of all partitions held, and the open batch.
 pub struct Batch {
@@ -64,35 +67,43 @@ pub struct Batch {
     fingerprints: bool,
     moved_at_ms: Option<i64>,
     rows: usize,
+    rejected: ByClass,
     bytes: usize,
 }
 
 impl Batch {
     /// No partitions, no records.
     pub fn new(decoder: Decoder, fingerprints: bool) -> Batch {
-        Batch { slots: Vec::new(), decoder, fingerprints, moved_at_ms: None, rows: 0, bytes: 0 }
+        Batch {
+            slots: Vec::new(),
+            decoder,
+            fingerprints,
+            moved_at_ms: None,
+            rows: 0,
+            rejected: ByClass::default(),
+            bytes: 0,
+        }
     }
 
-    /// Begins a partition at `position`.
-    pub fn begin(&mut self, partition: i32, position: i64, target: Option<i64>) {
+    /// Begins a partition at `position`; `probe` is expected to be a record before it.
+    pub fn begin(
+        &mut self,
+        partition: i32,
+        position: i64,
+        target: Option<i64>,
+        probe: Option<Fingerprint>,
+    ) {
         let index = partition as usize;
         if self.slots.len() <= index {
             self.slots.resize(index + 1, None);
         }
-        self.slots[index] = Some(Slot { position, target, step: None, probe: None });
+        self.slots[index] = Some(Slot { position, target, step: None, probe });
     }
 
     /// Holds a partition that has no position yet; nothing of it is taken until it begins.
     pub fn hold(&mut self, partition: i32) {
         if self.slot(partition).is_none() {
-            self.begin(partition, i64::MAX, None);
-        }
-    }
-
-    /// Expects `probe` to be the record right before the partition's position.
-    pub fn probe(&mut self, partition: i32, probe: Fingerprint) {
-        if let Some(slot) = self.slot(partition) {
-            slot.probe = Some(probe);
+            self.begin(partition, i64::MAX, None, None);
         }
     }
 
@@ -165,6 +176,7 @@ impl Batch {
             self.moved_at_ms.get_or_insert(now_ms);
         }
         self.rows += taken.records as usize;
+        self.rejected.iter_mut().zip(taken.rejected).for_each(|(sum, count)| *sum += count);
         self.bytes += taken.bytes as usize;
         taken
     }
@@ -177,18 +189,20 @@ impl Batch {
         }
     }
 
-    /// Ends the batch: the last chunk goes to `writer`, the steps come back, positions stay.
+    /// Ends the batch: the last chunk goes to `writer`, the steps come back and what was rejected;
+    /// positions stay.
     pub fn close(
         &mut self,
         writer: &mut Writer,
         now_ms: i64,
-    ) -> Result<BTreeMap<i32, Step>, CatalogError> {
+    ) -> Result<(BTreeMap<i32, Step>, ByClass), CatalogError> {
         if self.decoder.rows() > 0 {
             writer.push(self.decoder.finish(now_ms * 1000))?;
         }
         (self.rows, self.bytes, self.moved_at_ms) = (0, 0, None);
         let slots = self.slots.iter_mut().enumerate();
-        Ok(slots.filter_map(|(i, slot)| Some((i as i32, slot.as_mut()?.step.take()?))).collect())
+        let steps = slots.filter_map(|(i, slot)| Some((i as i32, slot.as_mut()?.step.take()?)));
+        Ok((steps.collect(), std::mem::take(&mut self.rejected)))
     }
 
     /// Throws the batch away; returns how many records it held. The partitions stay held, but nothing
@@ -198,6 +212,7 @@ impl Batch {
         if self.decoder.rows() > 0 {
             drop(self.decoder.finish(0));
         }
+        self.rejected = ByClass::default();
         (self.rows, self.bytes, self.moved_at_ms) = (0, 0, None);
         for slot in self.slots.iter_mut().flatten() {
             *slot = Slot { position: i64::MAX, target: None, step: None, probe: None };

@@ -1,10 +1,18 @@
 //! Everything the ingest loop tells, as one closed list: the log, the metrics and the simulation's
 //! trace all listen to these.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use weir_catalog::commit::Receipt;
+use weir_contract::class::RejectClass;
 use weir_contract::progress::{Fence, Step};
+
+use crate::batch::ByClass;
+
+/// Members of a group that may hold partitions of one table before a warning: every one of them
+/// commits to it, and a commit that loses its race is made again.
+pub const MEMBERS_MAX: usize = 4;
 
 /// Something that happened to a stream.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -26,6 +34,11 @@ pub enum IngestEvent {
     ClientRebuilt {
         /// What killed it.
         reason: String,
+    },
+    /// More members of the group hold partitions of the table than get on well.
+    ManyMembers {
+        /// Members with partitions.
+        members: usize,
     },
     /// The first records arrived.
     FirstFetch,
@@ -49,6 +62,8 @@ pub enum IngestEvent {
         rows: u64,
         /// Rejected records.
         rejected: u64,
+        /// Rejected records by class.
+        rejects: BTreeMap<&'static str, u64>,
         /// Offsets without a record.
         absent: u64,
         /// Attempts that another writer beat.
@@ -84,12 +99,19 @@ pub enum IngestEvent {
 }
 
 impl IngestEvent {
-    pub(crate) fn committed(id: String, steps: &[(i32, Step)], receipt: &Receipt) -> IngestEvent {
+    pub(crate) fn committed(
+        id: String,
+        steps: &[(i32, Step)],
+        rejected: &ByClass,
+        receipt: &Receipt,
+    ) -> IngestEvent {
+        let classes = RejectClass::ALL.iter().zip(rejected).filter(|(_, count)| **count > 0);
         IngestEvent::BatchCommitted {
             commit_id: id,
             snapshot_id: receipt.snapshot_id,
             rows: steps.iter().map(|(_, step)| step.rows as u64).sum(),
             rejected: steps.iter().map(|(_, step)| step.rejected as u64).sum(),
+            rejects: classes.map(|(class, count)| (class.name(), *count)).collect(),
             absent: steps.iter().map(|(_, step)| step.absent as u64).sum(),
             conflicts: receipt.conflicts,
             unknowns: receipt.unknowns,
@@ -107,6 +129,7 @@ impl IngestEvent {
     pub fn is_warning(&self) -> bool {
         match self {
             IngestEvent::ClientRebuilt { .. }
+            | IngestEvent::ManyMembers { .. }
             | IngestEvent::BatchFenced { .. }
             | IngestEvent::Interrupted { .. } => true,
             IngestEvent::BatchCommitted { recovered, .. } => recovered.is_some(),
@@ -126,6 +149,12 @@ impl fmt::Display for IngestEvent {
                 write!(f, "{how} {} partitions: {}", partitions.len(), List(partitions))
             }
             IngestEvent::ClientRebuilt { reason } => write!(f, "kafka client rebuilt: {reason}"),
+            IngestEvent::ManyMembers { members } => write!(
+                f,
+                "{members} processes write this table; each commit of one makes the others' wait or \
+                 try again: let at most {MEMBERS_MAX} take the stream, and give each process more \
+                 of the other streams"
+            ),
             IngestEvent::FirstFetch => f.write_str("first records arrived"),
             IngestEvent::StepsRecorded { accepted } if accepted.is_empty() => {
                 f.write_str("wrote down where the source starts")

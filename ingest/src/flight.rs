@@ -10,6 +10,7 @@ use weir_catalog::error::CatalogError;
 use weir_catalog::table::Base;
 use weir_contract::progress::{Fence, Progress, Steps, Verdict};
 
+use crate::batch::ByClass;
 use crate::writer::Writer;
 
 /// The stage's name in `weir.stage`.
@@ -27,6 +28,8 @@ pub struct Flight {
     pub commit_id: String,
     /// What the commit moves.
     pub steps: Steps,
+    /// Rejected records in it.
+    pub rejected: ByClass,
     /// Bytes that it holds.
     pub memory: usize,
 }

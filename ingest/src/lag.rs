@@ -3,6 +3,7 @@
 use weir_catalog::table::Base;
 use weir_contract::class::ErrorClass;
 
+use crate::resume::Start;
 use crate::source::Source;
 use crate::stream::IngestError;
 
@@ -13,7 +14,7 @@ pub struct Lag {
     pub partition: i32,
     /// The topic's end: the last stable offset.
     pub end: i64,
-    /// The table's head; where the table does not know the partition, the broker's oldest offset.
+    /// The table's head; where the table does not know the partition, where ingest would start.
     pub head: i64,
     /// Offsets between them.
     pub records_behind: i64,
@@ -22,10 +23,12 @@ pub struct Lag {
     pub seconds_behind: Option<i64>,
 }
 
-/// Compares the table's progress (`None`: no table yet) with the topic. Joins no group.
+/// Compares the table's progress (`None`: no table yet) with the topic. `start` is where the source
+/// would be started first. Joins no group.
 pub async fn lag<S: Source>(
     source: &mut S,
     base: Option<&Base>,
+    start: Start,
     now_ms: i64,
 ) -> Result<Vec<Lag>, IngestError> {
     let identity = source.identity().await?;
@@ -47,7 +50,11 @@ pub async fn lag<S: Source>(
     let marks = source.watermarks(&identity.partitions).await?;
     let mut lags: Vec<Lag> = Vec::with_capacity(marks.len());
     for mark in &marks {
-        let head = known.and_then(|k| k.get(&mark.partition)).map_or(mark.low, |p| p.until);
+        let first = match (known, start) {
+            (None, Start::Latest) => mark.stable,
+            _ => mark.low,
+        };
+        let head = known.and_then(|k| k.get(&mark.partition)).map_or(first, |p| p.until);
         let records_behind = (mark.stable - head).max(0);
         let seconds_behind = (records_behind == 0).then_some(0);
         let (partition, end) = (mark.partition, mark.stable);

@@ -11,7 +11,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use weir_contract::names::SourceId;
-use weir_contract::progress::{Partition, Progress, Step, Steps};
+use weir_contract::progress::{Fingerprint, Partition, Progress, Step, Steps};
 
 use crate::source::Watermarks;
 
@@ -157,11 +157,30 @@ pub struct ResumeFacts<'a> {
     pub accept: &'a [AcceptKind],
 }
 
+/// Where a partition goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begin {
+    /// Kafka partition.
+    pub partition: i32,
+    /// The table's head: the first offset that is not in it.
+    pub head: i64,
+    /// The last record that the table took, to be read once more and compared (brokers without
+    /// topic ids); none where the broker has deleted it.
+    pub probe: Option<Fingerprint>,
+}
+
+impl Begin {
+    /// The offset to read from.
+    pub fn offset(&self) -> i64 {
+        self.probe.map_or(self.head, |probe| probe.offset)
+    }
+}
+
 /// What to do about the partitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resume {
-    /// Read each partition from this offset.
-    Start(Vec<(i32, i64)>),
+    /// Read each partition from there.
+    Start(Vec<Begin>),
     /// Commit these steps first, then decide again: a source is opened, or offsets are given up.
     Record {
         /// Steps without records.
@@ -184,7 +203,8 @@ pub fn decide_resume(facts: &ResumeFacts<'_>) -> Resume {
     let mut problems = Vec::new();
     for mark in facts.watermarks {
         // A partition that appears later starts at its beginning, offset 0.
-        let head = known.get(&mark.partition).map_or(0, |p: &Partition| p.until);
+        let known = known.get(&mark.partition);
+        let head = known.map_or(0, |p: &Partition| p.until);
         if mark.low > head {
             problems.push(Problem::LostOffsets { partition: mark.partition, head, low: mark.low });
             let step =
@@ -193,7 +213,8 @@ pub fn decide_resume(facts: &ResumeFacts<'_>) -> Resume {
         } else if mark.high < head {
             problems.push(Problem::Truncated { partition: mark.partition, head, high: mark.high });
         } else {
-            starts.push((mark.partition, head));
+            let probe = known.and_then(|p| p.last).filter(|last| last.offset >= mark.low);
+            starts.push(Begin { partition: mark.partition, head, probe });
         }
     }
     if problems.is_empty() {
@@ -297,7 +318,22 @@ mod tests {
             &[],
             source("c", "t", "1"),
         );
-        assert_eq!(resume, Resume::Start(vec![(0, 5), (2, 0)]));
+        let begin = |partition, head| Begin { partition, head, probe: None };
+        assert_eq!(resume, Resume::Start(vec![begin(0, 5), begin(2, 0)]));
+    }
+
+    #[test]
+    fn the_last_record_is_compared_where_the_broker_still_has_it() {
+        let last = Fingerprint { offset: 3, time_ms: 1, crc: 2 };
+        let mut progress = at(&[(0, 5)]);
+        let known = progress.sources.get_mut("c/t/1").unwrap();
+        known.get_mut(&0).unwrap().last = Some(last);
+        for (low, probe, offset) in [(0, Some(last), 3), (3, Some(last), 3), (4, None, 5)] {
+            let begin = Begin { partition: 0, head: 5, probe };
+            assert_eq!(begin.offset(), offset);
+            let resume = check(&progress, &[mark(0, low, 9)], &[], source("c", "t", "1"));
+            assert_eq!(resume, Resume::Start(vec![begin]));
+        }
     }
 
     #[test]

@@ -24,12 +24,12 @@ use weir_contract::names::SourceId;
 use weir_contract::progress::Steps;
 
 use crate::batch::Batch;
-use crate::event::IngestEvent;
+use crate::event::{IngestEvent, MEMBERS_MAX};
 use crate::flight::{Committer, Flight, Outcome, landed};
 use crate::flush::{Flush, FlushFacts, decide_flush};
-use crate::resume::{AcceptKind, Problem, Resume, ResumeFacts, decide_resume};
-use crate::source::{Event, Source};
-use crate::stream::{IngestError, Report, Stream, Until};
+use crate::resume::{AcceptKind, Begin, Problem, Resume, ResumeFacts, decide_resume};
+use crate::source::{Event, Identity, Source};
+use crate::stream::{IngestError, Report, Stream, Until, pause};
 use crate::writer::{DayWriter, Writer};
 
 /// The longest wait for the source in one turn: bounds how late a signal or a landing is seen.
@@ -58,8 +58,12 @@ pub(crate) struct Run<'a, S: Source> {
     looked_at_ms: i64,
     /// Something failed that may pass: nothing is read before this time, then from the heads.
     recover_at_ms: Option<i64>,
+    /// All partitions, until it is known that they can be started: before the group is joined.
+    unopened: Option<Vec<i32>>,
     /// Partitions that the group gave us and that the source has not been told to start.
     unstarted: Vec<i32>,
+    /// Members of the group that hold partitions, when last heard of.
+    members: usize,
 }
 
 /// What a turn brought.
@@ -76,22 +80,33 @@ enum Landing {
     Refused,
 }
 
+/// What a run begins with.
+pub(crate) struct Opening {
+    source: SourceId,
+    partitions: Vec<i32>,
+    base: Base,
+    targets: BTreeMap<i32, i64>,
+}
+
+/// Looks at the broker and the lake, and sees to the table.
+pub(crate) async fn look<S: Source>(stream: &mut Stream<'_, S>) -> Result<Opening, IngestError> {
+    let Identity { source, partitions } = stream.source.identity().await?;
+    let base = stream.lake.ensure_raw(&stream.contract, &stream.table).await?;
+    let mut targets = BTreeMap::new();
+    if stream.settings.until == Until::Latest {
+        let marks = stream.source.watermarks(&partitions).await?;
+        targets = marks.iter().map(|mark| (mark.partition, mark.stable)).collect();
+    }
+    Ok(Opening { source, partitions, base, targets })
+}
+
 impl<'a, S: Source> Run<'a, S> {
-    pub(crate) async fn open(
-        stream: Stream<'a, S>,
-        started_ms: i64,
-    ) -> Result<Run<'a, S>, IngestError> {
-        let identity = stream.source.identity().await?;
-        let base = stream.lake.ensure_raw(&stream.contract, &stream.table).await?;
-        let decoder = Decoder::new(stream.contract.clone(), &identity.source.short());
-        let mut targets = BTreeMap::new();
-        if stream.settings.until == Until::Latest {
-            let marks = stream.source.watermarks(&identity.partitions).await?;
-            targets = marks.iter().map(|mark| (mark.partition, mark.stable)).collect();
-        }
-        let fingerprints = identity.source.topic_id == "-";
-        let mut run = Run {
-            id: identity.source,
+    pub(crate) fn new(stream: Stream<'a, S>, opening: Opening, started_ms: i64) -> Run<'a, S> {
+        let Opening { source, partitions, base, targets } = opening;
+        let decoder = Decoder::new(stream.contract.clone(), &source.short());
+        let fingerprints = source.topic_id == "-";
+        Run {
+            id: source,
             base,
             batch: Batch::new(decoder, fingerprints),
             writer: None,
@@ -102,11 +117,11 @@ impl<'a, S: Source> Run<'a, S> {
             started_ms,
             looked_at_ms: started_ms,
             recover_at_ms: None,
+            unopened: Some(partitions),
             unstarted: Vec::new(),
+            members: 0,
             stream,
-        };
-        run.starts(&identity.partitions).await?;
-        Ok(run)
+        }
     }
 
     pub(crate) async fn turn_until_done(&mut self) -> Result<(), IngestError> {
@@ -135,6 +150,13 @@ impl<'a, S: Source> Run<'a, S> {
             self.restart().await?;
             self.recover_at_ms = None;
         }
+        if self.recover_at_ms.is_none()
+            && let Some(partitions) = &self.unopened
+        {
+            let partitions = partitions.clone();
+            self.starts(&partitions).await?;
+            self.unopened = None;
+        }
         if self.reached_targets().await? {
             return Ok(true);
         }
@@ -155,17 +177,24 @@ impl<'a, S: Source> Run<'a, S> {
     fn postpone(&mut self, error: IngestError) -> Result<(), IngestError> {
         self.failures += 1;
         let failures = self.failures;
-        self.tell(&IngestEvent::Interrupted { error: error.message.clone(), failures });
         if self.stream.settings.until != Until::Forever && failures >= FAILURES_MAX {
             return Err(error);
         }
-        self.recover_at_ms = Some(self.now_ms() + (100 << failures.min(7)));
+        self.tell(&IngestEvent::Interrupted { error: error.message, failures });
+        self.recover_at_ms = Some(self.now_ms() + pause(failures).as_millis() as i64);
         Ok(())
     }
 
     async fn handle(&mut self, event: Event<S::Batch>) -> Result<(), IngestError> {
         match event {
             Event::Idle => Ok(()),
+            Event::Members(members) => {
+                let before = std::mem::replace(&mut self.members, members);
+                if members > MEMBERS_MAX && members != before {
+                    self.tell(&IngestEvent::ManyMembers { members });
+                }
+                Ok(())
+            }
             Event::Records(records) => self.take(&records),
             Event::End { partition, offset } => {
                 let now_ms = self.now_ms();
@@ -227,11 +256,10 @@ impl<'a, S: Source> Run<'a, S> {
             return Ok(());
         }
         let starts = self.starts(partitions).await?;
-        self.begin(&starts);
-        let reads = self.reads(&starts);
+        let reads = self.begin(&starts);
         self.stream.source.start(&reads).await?;
         self.unstarted.clear();
-        self.tell(&IngestEvent::PartitionsStarted { offsets: starts });
+        self.tell_started(&starts);
         Ok(())
     }
 
@@ -270,7 +298,7 @@ impl<'a, S: Source> Run<'a, S> {
             Some(writer) => writer,
             None => self.open_writer()?,
         };
-        let steps = self.batch.close(&mut writer, self.now_ms())?;
+        let (steps, rejected) = self.batch.close(&mut writer, self.now_ms())?;
         let steps = Steps::from([(self.id.to_string(), steps)]);
         let commit_id = self.commit_id();
         let memory = writer.memory();
@@ -278,7 +306,7 @@ impl<'a, S: Source> Run<'a, S> {
         let work = committer.batch(self.base.clone(), writer, commit_id.clone(), steps.clone());
         let work = (self.stream.spawn)(Box::pin(work));
         self.tell(&IngestEvent::CommitStarted { commit_id: commit_id.clone() });
-        self.flight = Some(Flight { work, commit_id, steps, memory });
+        self.flight = Some(Flight { work, commit_id, steps, rejected, memory });
         Ok(())
     }
 
@@ -292,7 +320,7 @@ impl<'a, S: Source> Run<'a, S> {
     }
 
     async fn note(&mut self, outcome: Outcome) -> Result<Landing, IngestError> {
-        let Some(Flight { commit_id, steps, .. }) = self.flight.take() else {
+        let Some(Flight { commit_id, steps, rejected, .. }) = self.flight.take() else {
             return Ok(Landing::Committed);
         };
         match outcome.map(landed) {
@@ -300,7 +328,7 @@ impl<'a, S: Source> Run<'a, S> {
                 self.failures = 0;
                 let steps: Vec<_> = steps.into_values().flatten().collect();
                 self.report.commit(&steps, &receipt);
-                self.tell(&IngestEvent::committed(commit_id, &steps, &receipt));
+                self.tell(&IngestEvent::committed(commit_id, &steps, &rejected, &receipt));
                 self.base = receipt.base;
                 let heads: Vec<_> = steps.iter().map(|(p, step)| (*p, step.until)).collect();
                 self.stream.source.publish(&heads).await;
@@ -343,8 +371,7 @@ impl<'a, S: Source> Run<'a, S> {
             return Ok(());
         }
         let starts = self.starts(&held).await?;
-        self.begin(&starts);
-        let reads = self.reads(&starts);
+        let reads = self.begin(&starts);
         if !self.unstarted.is_empty() {
             let new = |(partition, _): &&(i32, i64)| self.unstarted.contains(partition);
             let first: Vec<_> = reads.iter().filter(new).copied().collect();
@@ -352,7 +379,7 @@ impl<'a, S: Source> Run<'a, S> {
             self.unstarted.clear();
         }
         self.stream.source.restart(&reads).await?;
-        self.tell(&IngestEvent::PartitionsStarted { offsets: starts });
+        self.tell_started(&starts);
         Ok(())
     }
 
@@ -376,7 +403,7 @@ impl<'a, S: Source> Run<'a, S> {
     }
 
     /// Where `partitions` start; opens the source or records accepted steps first where needed.
-    async fn starts(&mut self, partitions: &[i32]) -> Result<Vec<(i32, i64)>, IngestError> {
+    async fn starts(&mut self, partitions: &[i32]) -> Result<Vec<Begin>, IngestError> {
         let mut looked_twice = false;
         loop {
             self.reload().await?;
@@ -418,28 +445,15 @@ impl<'a, S: Source> Run<'a, S> {
         Ok(())
     }
 
-    fn begin(&mut self, starts: &[(i32, i64)]) {
+    /// Begins partitions; returns the offsets to read them from.
+    fn begin(&mut self, starts: &[Begin]) -> Vec<(i32, i64)> {
         let limited = self.stream.settings.until == Until::Latest;
-        for (partition, position) in starts {
+        for Begin { partition, head, probe } in starts {
             // A partition that did not exist at the start has no target and is left to the next run.
             let target = limited.then(|| self.targets.get(partition).copied().unwrap_or(0));
-            self.batch.begin(*partition, *position, target);
+            self.batch.begin(*partition, *head, target, *probe);
         }
-    }
-
-    /// The offsets to read from: where the table keeps a fingerprint, the record before its head is
-    /// read once more and compared.
-    fn reads(&mut self, starts: &[(i32, i64)]) -> Vec<(i32, i64)> {
-        let progress = self.base.progress().unwrap_or_default();
-        let known = progress.sources.get(&self.id.to_string());
-        let mut reads = starts.to_vec();
-        for (partition, offset) in &mut reads {
-            if let Some(last) = known.and_then(|k| k.get(partition)).and_then(|p| p.last) {
-                *offset = last.offset;
-                self.batch.probe(*partition, last);
-            }
-        }
-        reads
+        starts.iter().map(|begin| (begin.partition, begin.offset())).collect()
     }
 
     async fn reload(&mut self) -> Result<(), IngestError> {
@@ -520,9 +534,9 @@ impl<'a, S: Source> Run<'a, S> {
             bytes: self.batch.bytes(),
             age: Duration::from_millis(age_ms.max(0) as u64),
             in_flight: self.flight.is_some(),
-            // What one more read may add: a batch of the source is a quarter of its memory, and
-            // columns are at most twice as large as what they are decoded from.
-            memory_full: self.memory() + self.stream.settings.source_memory / 2
+            // What one more read may add: of large records a batch takes up to half of the source's
+            // memory, and columns are at most twice as large as what they are decoded from.
+            memory_full: self.memory() + self.stream.settings.source_memory
                 > self.stream.settings.memory_max,
             draining: self.stream.settings.until == Until::Latest && self.batch.at_targets(),
         };
@@ -566,6 +580,11 @@ impl<'a, S: Source> Run<'a, S> {
 
     fn now_ms(&self) -> i64 {
         self.stream.lake.env.clock.now_ms()
+    }
+
+    fn tell_started(&mut self, starts: &[Begin]) {
+        let offsets = starts.iter().map(|begin| (begin.partition, begin.head)).collect();
+        self.tell(&IngestEvent::PartitionsStarted { offsets });
     }
 
     fn tell(&mut self, event: &IngestEvent) {

@@ -49,6 +49,9 @@ pub enum Event<B> {
     /// The membership died, for the reason given: every partition is lost. The source joins anew by
     /// itself; nothing has to be called.
     Reset(String),
+    /// So many members of the group hold partitions; told some time after a rebalance, where the
+    /// cluster says so.
+    Members(usize),
     /// Nothing happened.
     Idle,
 }

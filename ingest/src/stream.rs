@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -20,7 +20,7 @@ use crate::event::IngestEvent;
 use crate::flight::{Advance, Outcome};
 use crate::flush::FlushLimits;
 use crate::resume::{AcceptKind, Start};
-use crate::run::Run;
+use crate::run::{Opening, Run, look};
 use crate::source::{Source, SourceError};
 
 /// When a run ends by itself.
@@ -157,16 +157,42 @@ pub struct Stream<'a, S: Source> {
 
 impl<S: Source> Stream<'_, S> {
     /// Runs until the settings, the shutdown flag or an error end it. The report is true either way.
-    pub async fn run(self) -> (Report, Result<(), IngestError>) {
+    pub async fn run(mut self) -> (Report, Result<(), IngestError>) {
         let started_ms = self.lake.env.clock.now_ms();
-        match Run::open(self, started_ms).await {
-            Ok(mut run) => {
+        match self.open().await {
+            Ok(Some(opening)) => {
+                let mut run = Run::new(self, opening, started_ms);
                 let result = run.turn_until_done().await;
                 (run.report, result)
             }
+            Ok(None) => (Report::default(), Ok(())),
             Err(error) => (Report::default(), Err(error)),
         }
     }
+
+    /// What the run begins with; nothing where it is told to end before. A run without end waits for
+    /// a broker or a lake that is away, as it would later.
+    async fn open(&mut self) -> Result<Option<Opening>, IngestError> {
+        let mut failures = 0;
+        while !self.shutdown.load(Ordering::Relaxed) {
+            let error = match look(self).await {
+                Ok(opening) => return Ok(Some(opening)),
+                Err(error) => error,
+            };
+            if error.class != ErrorClass::Retry || self.settings.until != Until::Forever {
+                return Err(error);
+            }
+            failures += 1;
+            (self.listen)(&IngestEvent::Interrupted { error: error.message, failures });
+            self.lake.env.clock.sleep(pause(failures)).await;
+        }
+        Ok(None)
+    }
+}
+
+/// How long to wait after so many failures in a row.
+pub(crate) fn pause(failures: u32) -> Duration {
+    Duration::from_millis(100 << failures.min(7))
 }
 
 impl Report {

@@ -103,6 +103,9 @@ pub enum OutputFormat {
 /// What weir can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// See the whole system for half a minute: broker, fleet, ingest, queries, proof.
+    #[command(after_help = QUICKSTART_HELP)]
+    Quickstart(Quickstart),
     /// Read the streams of the config from Kafka and append them to their tables.
     #[command(after_help = INGEST_HELP)]
     Ingest(Ingest),
@@ -131,6 +134,9 @@ pub enum Command {
     Where(Where),
     /// Show every key of the config with its value and where that was given.
     Config,
+    /// Make the events of a fleet of vending machines, stores and traders, for Kafka or as files.
+    #[command(after_help = SIMULATE_HELP)]
+    Simulate(Box<Simulate>),
     /// Work on data contracts.
     #[command(subcommand)]
     Contracts(Contracts),
@@ -140,6 +146,7 @@ impl Command {
     /// As the user writes it.
     pub fn name(&self) -> &'static str {
         match self {
+            Command::Quickstart(_) => "quickstart",
             Command::Ingest(_) => "ingest",
             Command::Lag(_) => "lag",
             Command::Verify(_) => "verify",
@@ -150,10 +157,22 @@ impl Command {
             Command::Redrive(_) => "redrive",
             Command::Where(_) => "where",
             Command::Config => "config",
+            Command::Simulate(_) => "simulate",
             Command::Contracts(Contracts::Check(_)) => "contracts check",
+            Command::Contracts(Contracts::Infer(_)) => "contracts infer",
         }
     }
 }
+
+const QUICKSTART_HELP: &str = "\
+Nothing else is needed: the broker is librdkafka's own and lives in this process (it keeps 5 MiB of a
+partition and ends with the process), the fleet is simulated, everything else is Weir as it is.
+Ctrl-C ends it at any moment, everything sent in the lake.
+
+Examples:
+  weir quickstart                       30 seconds into the folder weir-quickstart
+  weir quickstart --keep-running        until ctrl-c
+  weir quickstart --fresh --for 10s     without what an earlier one left";
 
 const INGEST_HELP: &str = "\
 Positions come from the tables, never from Kafka's group offsets: it can be killed at any time and
@@ -315,8 +334,42 @@ pub struct Where {
     pub snapshot: Option<i64>,
 }
 
-/// `weir ingest`.
+const SIMULATE_HELP: &str = "\
+The same seed and flags give the same bytes. To Kafka go the streams of the config, each to its topic;
+the run begins so that its last event is of now. Files begin at 2026-03-02T08:00:00Z.
+SIGINT or SIGTERM ends a run in order: what was sent has arrived and is counted.
+docs/fleet.md describes the fleet's life, the ground truth and the mapping of CSV files.
+
+Examples:
+  weir simulate --to events --for 1d --truth truth.ndjson --ref-dir ref
+  weir simulate --kafka                                live, until it is stopped
+  weir simulate --kafka --machines 2000 --for 1h --speed-up 60
+  weir simulate --to - --stream vending.sales --malformed 0 --for 10m
+  weir simulate --from-csv sales.csv --mapping fleet/examples/vending_sales.toml --to sales.ndjson";
+
+/// `weir quickstart`.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options")]
+pub struct Quickstart {
+    /// Where the lake goes, and everything that belongs to it.
+    #[arg(long, value_name = "DIR", default_value = "weir-quickstart")]
+    pub folder: PathBuf,
+    /// How long the fleet lives.
+    #[arg(long = "for", value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    pub duration: std::time::Duration,
+    /// Until ctrl-c instead.
+    #[arg(long, conflicts_with = "duration")]
+    pub keep_running: bool,
+    /// Remove what an earlier quickstart left in the folder first; otherwise the lake grows.
+    #[arg(long)]
+    pub fresh: bool,
+    /// Another number, another fleet.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// `weir ingest`.
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Options")]
 pub struct Ingest {
     /// Only this stream; may be given again [default: all streams of the config].
@@ -349,7 +402,7 @@ pub struct Lag {
 }
 
 /// `weir verify`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Verify {
     /// Tables such as raw.vending_health [default: all that ingest writes].
     #[arg(value_name = "TABLE")]
@@ -387,12 +440,101 @@ pub struct Query {
     pub as_of: Option<chrono::DateTime<chrono::FixedOffset>>,
 }
 
+/// `weir simulate`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options")]
+#[command(group = clap::ArgGroup::new("into").args(["to", "kafka", "ref_dir"]).required(true).multiple(true))]
+pub struct Simulate {
+    /// Write files: a folder for one per stream, a name in .ndjson for one in all, - for stdout.
+    #[arg(long, value_name = "PATH", conflicts_with = "kafka")]
+    pub to: Option<PathBuf>,
+    /// Send to the topics of the config's streams.
+    #[arg(long)]
+    pub kafka: bool,
+    /// Write the fleet's reference tables as CSV into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub ref_dir: Option<PathBuf>,
+    /// Write down what was done to whom when, and what was sent.
+    #[arg(long, value_name = "FILE")]
+    pub truth: Option<PathBuf>,
+    /// Another number, another world.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Vending machines.
+    #[arg(long, default_value_t = 500)]
+    pub machines: u32,
+    /// Sites; every fifth is a store with tills.
+    #[arg(long, default_value_t = 50)]
+    pub sites: u32,
+    /// Events per second of the fleet's time, by more or fewer heartbeats [default: one a minute].
+    #[arg(long, value_name = "EVENTS")]
+    pub rate: Option<f64>,
+    /// Seconds of the fleet's time in a second, or max [default: 1 to Kafka, max to files].
+    #[arg(long, value_name = "FACTOR", value_parser = speed_up)]
+    pub speed_up: Option<Speed>,
+    /// How much of the fleet's time [default: 1h to files, until stopped to Kafka].
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
+    pub duration: Option<std::time::Duration>,
+    /// When the fleet's time begins, RFC 3339 with a zone.
+    #[arg(long, value_name = "TIME")]
+    pub start: Option<chrono::DateTime<chrono::FixedOffset>>,
+    /// Only this stream; may be given again [default: all].
+    #[arg(long = "stream", value_name = "STREAM")]
+    pub streams: Vec<weir_fleet::stream::Stream>,
+    /// Share of malformed records, of all kinds or as KIND=SHARE of one; may be given again.
+    #[arg(long, value_name = "SHARE", default_value = "0.001",
+        value_parser = weir_fleet::malformed::share)]
+    pub malformed: Vec<weir_fleet::malformed::Share>,
+    /// Share of records that are sent twice.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.001)]
+    pub duplicates: f64,
+    /// Share of records that later ones overtake.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.002)]
+    pub reordered: f64,
+    /// Share of machines whose clock is wrong by up to 20 minutes.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.02)]
+    pub skewed: f64,
+    /// How often things go wrong: 1 as a rule, 0 never.
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    pub trouble: f64,
+    /// Instead of a fleet: the rows of this CSV file, by --mapping.
+    #[arg(long, value_name = "FILE", requires = "mapping", conflicts_with_all = ["truth", "ref_dir"])]
+    pub from_csv: Option<PathBuf>,
+    /// How rows become events (TOML).
+    #[arg(long, value_name = "FILE", requires = "from_csv")]
+    pub mapping: Option<PathBuf>,
+    /// With --from-csv: tell what this contract will refuse, and why.
+    #[arg(long, value_name = "FILE", requires = "from_csv")]
+    pub contract: Option<PathBuf>,
+}
+
+/// How fast the fleet's time passes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Speed {
+    /// So many seconds in a second.
+    Times(f64),
+    /// As fast as it goes.
+    Max,
+}
+
+fn speed_up(text: &str) -> Result<Speed, String> {
+    match text {
+        "max" => Ok(Speed::Max),
+        _ => text.parse().map(Speed::Times).map_err(|_| "write a number, or max".into()),
+    }
+}
+
 /// `weir contracts …`.
 #[derive(Debug, Subcommand)]
 pub enum Contracts {
     /// Check contract files; every mistake is named with its file and line.
     #[command(after_help = "Example:\n  weir contracts check contracts/*.yaml")]
     Check(Check),
+    /// Draft a contract from the newest records of a topic; comments say what it rests on.
+    #[command(
+        after_help = "Example:\n  weir contracts infer vending.health > contracts/vending.health.yaml"
+    )]
+    Infer(Infer),
 }
 
 /// `weir contracts check`.
@@ -401,4 +543,15 @@ pub struct Check {
     /// Contract files [default: those of the config's streams].
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
+}
+
+/// `weir contracts infer`.
+#[derive(Debug, Args)]
+pub struct Infer {
+    /// The Kafka topic.
+    #[arg(value_name = "TOPIC")]
+    pub topic: String,
+    /// How many records to look at, shared among the partitions.
+    #[arg(long, value_name = "NUMBER", default_value_t = 10_000)]
+    pub records: usize,
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::{Value, json};
 use weir_catalog::CatalogError;
 use weir_contract::class::ErrorClass;
+use weir_fleet::error::FleetError;
 
 /// Ends a command. It is printed once, by `main`, and decides the exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +44,14 @@ impl Failure {
     /// What the lake says.
     pub fn catalog(error: CatalogError) -> Failure {
         Failure::new(error.class(), error.message())
+    }
+
+    /// What the fleet says.
+    pub fn fleet(error: FleetError) -> Failure {
+        if error.reader_gone {
+            return Failure::stdout(&std::io::ErrorKind::BrokenPipe.into());
+        }
+        Failure::new(error.class, error.message)
     }
 
     /// Names a place; may be called again.

@@ -116,7 +116,8 @@ impl Output {
 }
 
 impl Failure {
-    fn stdout(error: &std::io::Error) -> Failure {
+    /// Stdout cannot be written.
+    pub(crate) fn stdout(error: &std::io::Error) -> Failure {
         let failure =
             Failure::new(ErrorClass::Denied, format!("stdout cannot be written: {error}"));
         match error.kind() {

@@ -44,6 +44,8 @@ impl Done {
 pub struct Session {
     global: Global,
     form: Form,
+    /// The file that takes the log, if it is not stderr's.
+    log: Option<PathBuf>,
     /// Where its output goes.
     pub output: Output,
 }
@@ -62,7 +64,7 @@ pub fn main() -> ExitCode {
     let form = telemetry::form(cli.global.log_format.unwrap_or(LogFormat::Auto));
     report_panics(form);
     let output = Output::stdout(cli.global.output, cli.global.result_json);
-    let mut session = Session { global: cli.global, form, output };
+    let mut session = Session { global: cli.global, form, log: None, output };
     session.output.result("command", cli.command.name());
     let ended = commands::run(cli.command, &mut session);
     session.output.result("process", usage::since(started));
@@ -75,7 +77,7 @@ impl Session {
         let config = config::load(&self.file(), self.flags()?)?;
         self.form = telemetry::form(config.log.format);
         report_panics(self.form);
-        telemetry::init(self.form, &config.log.level)?;
+        telemetry::init(self.form, &config.log.level, self.log.as_deref())?;
         Ok(config)
     }
 
@@ -91,6 +93,12 @@ impl Session {
             (None, Some(file)) => PathBuf::from(file),
             (None, None) => PathBuf::from(CONFIG),
         }
+    }
+
+    /// Reads its config from this file, whatever was asked, and logs into that one.
+    pub fn use_files(&mut self, config: PathBuf, log: PathBuf) {
+        self.global.config = Some(config);
+        self.log = Some(log);
     }
 
     /// Runs a future to its end on a runtime of its own.

@@ -2,10 +2,14 @@
 //! closed list: `stream`, `table`, `partition`, `offset_from`, `offset_until`, `snapshot_id`,
 //! `commit_id`, `trace_id`, `error_class`, and counts.
 
+use std::fs::File;
 use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::sync::Mutex;
 
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
+use weir_contract::class::ErrorClass;
 
 use crate::cli::LogFormat;
 use crate::failure::Failure;
@@ -31,23 +35,32 @@ pub fn form(asked: LogFormat) -> Form {
 
 /// The libraries' directives around Weir's own level.
 fn directives(level: &str) -> String {
-    let crates = ["weir", "weir_contract", "weir_catalog", "weir_ingest"];
+    let crates = ["weir", "weir_contract", "weir_catalog", "weir_fleet", "weir_ingest"];
     let ours: Vec<String> = crates.iter().map(|name| format!("{name}={level}")).collect();
     let libraries = if level == "error" { "error" } else { "warn" };
     format!("{libraries},{}", ours.join(","))
 }
 
-/// Sends the process's log to stderr. To be called once.
-pub fn init(form: Form, level: &str) -> Result<(), Failure> {
+/// Sends the process's log to stderr, or into a file. To be called once.
+pub fn init(form: Form, level: &str, file: Option<&Path>) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(directives(level)).map_err(Failure::config)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+    if let Some(path) = file {
+        let file = File::options().create(true).append(true).open(path).map_err(|error| {
+            let what = format!("the log {} cannot be written: {error}", path.display());
+            Failure::new(ErrorClass::Denied, what)
+        })?;
+        let builder = builder.with_ansi(false).with_target(false).with_writer(Mutex::new(file));
+        return builder.try_init().map_err(Failure::bug);
+    }
+    let builder = builder.with_writer(std::io::stderr);
     let done = match form {
         Form::Human => {
             builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init()
         }
         Form::Json => builder.json().with_current_span(false).with_span_list(false).try_init(),
     };
-    done.map_err(|error| Failure::new(weir_contract::class::ErrorClass::Bug, error))
+    done.map_err(Failure::bug)
 }
 
 /// Prints a failure to stderr in the log's form. Works before [`init`].

@@ -1,38 +1,37 @@
-//! The crash suite in CI: sixty faults, then three readers against the producer's list.
+//! The crash suite in CI: sixty faults in three lanes, then three readers against the producers' lists.
+//! More faults: `WEIR_CRASH_FAULTS=1000 WEIR_CRASH_LANES=5 WEIR_CRASH_REPORT=FILE tests/run --only crash::`.
 
-use anyhow::{Context, Result, ensure};
-use weir_tests::crash::{self, Plan};
-use weir_tests::lab::{binary, done, python, repository};
+use std::env::VarError;
+
+use anyhow::{Context, Result};
+use weir_tests::crash::campaign::{Campaign, campaign};
+use weir_tests::lab::binary;
 
 #[test]
-fn sixty_faults_lose_and_double_nothing() -> Result<()> {
-    let folder = tempfile::Builder::new().prefix("weir-crash-").tempdir()?;
-    let seed = match std::env::var("WEIR_CRASH_SEED") {
-        Ok(seed) => seed.parse().context("WEIR_CRASH_SEED is no number")?,
-        Err(_) => 1,
-    };
-    let plan = Plan {
-        faults: 60,
-        seed,
+fn faults_lose_and_double_nothing() -> Result<()> {
+    let asked = Campaign {
+        faults: number("WEIR_CRASH_FAULTS", 60)? as usize,
+        lanes: number("WEIR_CRASH_LANES", 3)? as usize,
+        seed: number("WEIR_CRASH_SEED", 1)?,
         weir: binary(),
-        contracts: repository().join("contracts"),
-        folder: folder.path().to_path_buf(),
     };
-    let outcome =
-        crash::run(&plan).with_context(|| format!("WEIR_CRASH_SEED={seed} repeats it"))?;
-    println!("{}", serde_json::to_string_pretty(&outcome.report)?);
-    outcome.report.check()?;
-    crash::settle(&plan, &outcome)?;
-    let list = folder.path().join("list.csv");
-    crash::write_csv(&outcome.list, &list)?;
-    let verify = std::process::Command::new(binary())
-        .args(["--config", &outcome.config.display().to_string(), "verify", "--json"])
-        .output()?;
-    let verify = done(verify);
-    ensure!(verify.code == Some(0), "verify disagrees: {verify:#?}");
-    let database = folder.path().join("catalog.db").display().to_string();
-    let said =
-        python("compare.py", &[&database, "raw.vending_health", &list.display().to_string()])?;
-    print!("{said}");
+    let summary = campaign(&asked)?;
+    println!("{}", serde_json::to_string_pretty(&summary)?);
+    if let Ok(path) = std::env::var("WEIR_CRASH_REPORT") {
+        let command = format!(
+            "WEIR_CRASH_FAULTS={} WEIR_CRASH_LANES={} WEIR_CRASH_SEED={} tests/run --only crash::",
+            asked.faults, asked.lanes, asked.seed
+        );
+        std::fs::write(&path, summary.page(&asked, &command))
+            .with_context(|| format!("cannot write {path}"))?;
+    }
     Ok(())
+}
+
+fn number(variable: &str, otherwise: u64) -> Result<u64> {
+    match std::env::var(variable) {
+        Ok(text) => text.parse().with_context(|| format!("{variable}={text} is no number")),
+        Err(VarError::NotPresent) => Ok(otherwise),
+        Err(error) => Err(error).context(variable.to_string()),
+    }
 }

@@ -1,8 +1,11 @@
 //! The integration tests: one binary, one module per subject.
 
 mod crash;
+mod fleet;
 mod foreign;
+mod ingest;
 mod kafka;
+mod personal;
 mod readers;
 mod redrive;
 mod sim;

@@ -3,14 +3,14 @@
 
 mod table;
 
-use std::io::Read;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use weir_tests::lab::{self, Done, Lab};
+use weir_tests::lab::{self, Lab};
+use weir_tests::running::Running;
 
 use table::AllTypes;
 
@@ -103,40 +103,6 @@ fn data_files(folder: &Path) -> Result<Vec<(String, std::path::PathBuf)>> {
     Ok(files)
 }
 
-/// A child process that does not outlive the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Running {
-    fn start(command: &mut Command) -> Result<Running> {
-        Ok(Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?))
-    }
-
-    /// Its output, once it has ended by itself. What it says fits into a pipe.
-    fn end(mut self, within: Duration) -> Result<Done> {
-        let begun = Instant::now();
-        while self.0.try_wait()?.is_none() {
-            ensure!(begun.elapsed() < within, "a process goes on for more than {within:?}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let read = |pipe: Option<&mut dyn Read>| -> Result<String> {
-            let mut text = String::new();
-            pipe.context("no pipe")?.read_to_string(&mut text)?;
-            Ok(text)
-        };
-        let code = self.0.wait()?.code();
-        let stdout = read(self.0.stdout.as_mut().map(|p| p as &mut dyn Read))?;
-        let stderr = read(self.0.stderr.as_mut().map(|p| p as &mut dyn Read))?;
-        Ok(Done { code, stdout, stderr })
-    }
-}
-
 #[test]
 fn readers_see_whole_commits_while_one_ingests() -> Result<()> {
     let mut lab = Lab::new("readers-scan", 2)?;
@@ -151,8 +117,7 @@ fn readers_see_whole_commits_while_one_ingests() -> Result<()> {
     };
     let scans = ["weir", "duckdb", "pyiceberg", "weir"].map(|reader| (reader, scan(reader)));
     let mut ingest = lab.command(&["--result-json", "ingest", "--for", "25s"]);
-    // Many small commits, and old snapshots expired by most of them. What a process says must fit
-    // into a pipe.
+    // Many small commits, and old snapshots expired by most of them.
     ingest.envs([
         ("WEIR__INGEST__FLUSH__INTERVAL", "300ms"),
         ("WEIR__CATALOG__SNAPSHOTS_MAX", "8"),

@@ -7,17 +7,24 @@ use std::process::{Command, Output};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use weir_catalog::table::Base;
+use weir_catalog::{Lake, LakeOptions};
+use weir_contract::progress::Progress;
+
+use crate::running::Running;
 use crate::sample::{self, Rng, Stream};
-use crate::stack::{Client, Kafka, Message};
+use crate::stack::{Client, Kafka, Message, Producer};
 
 /// The stream and the table of every lab.
 pub const STREAM: &str = "vending.health";
 /// The table.
 pub const TABLE: &str = "raw.vending_health";
+/// A second stream of the labs that have one.
+pub const OTHER_STREAM: &str = "vending.sales";
 
 /// One test's world. The folder goes with it, unless the test fails.
 pub struct Lab {
-    /// The broker that the tests share.
+    /// The broker, mostly the one that the tests share.
     pub kafka: &'static Kafka,
     /// The topic.
     pub topic: String,
@@ -40,10 +47,19 @@ pub struct Done {
 impl Lab {
     /// A new topic with `partitions`, and a folder with a config for it.
     pub fn new(name: &str, partitions: i32) -> Result<Lab> {
-        let kafka = Kafka::shared();
+        Lab::on(Kafka::shared(), name, partitions, &[])
+    }
+
+    /// The same on any broker, the topic with settings of its own.
+    pub fn on(
+        kafka: &'static Kafka,
+        name: &str,
+        partitions: i32,
+        configs: &[(&str, &str)],
+    ) -> Result<Lab> {
         let folder = tempfile::Builder::new().prefix("weir-lab-").tempdir()?;
         let topic = format!("{name}-{}", folder.path().file_name().unwrap_or_default().display());
-        kafka.client()?.create_topic(&topic, partitions, &[])?;
+        kafka.client()?.create_topic(&topic, partitions, configs)?;
         let lab = Lab { kafka, topic, folder, rng: Rng::new(7), sent: 0 };
         lab.write_config("")?;
         Ok(lab)
@@ -57,7 +73,7 @@ impl Lab {
         self.write_config("")
     }
 
-    /// Writes the config, with `more` at its end.
+    /// Writes the config, with `more` at its end; the consumer groups are the lab's own.
     pub fn write_config(&self, more: &str) -> Result<()> {
         let contracts = match self.path().join("vending.health.yaml").exists() {
             true => self.path().to_path_buf(),
@@ -71,6 +87,7 @@ uri = "sqlite:///{folder}/catalog.db"
 
 [kafka]
 bootstrap_servers = "{bootstrap}"
+group_prefix = "{topic}"
 
 [streams."{STREAM}"]
 topic = "{topic}"
@@ -82,6 +99,18 @@ contract = "{contracts}/vending.health.yaml"
             contracts = contracts.display(),
         );
         Ok(std::fs::write(self.config(), text)?)
+    }
+
+    /// A second stream with a topic of its own (one partition), and `more` at the config's end.
+    pub fn add_other_stream(&self, more: &str) -> Result<String> {
+        let topic = format!("{}-sales", self.topic);
+        self.client()?.create_topic(&topic, 1, &[])?;
+        let contract = repository().join("contracts/vending.sales.yaml");
+        self.write_config(&format!(
+            "\n[streams.\"{OTHER_STREAM}\"]\ntopic = \"{topic}\"\ncontract = \"{}\"\n{more}",
+            contract.display()
+        ))?;
+        Ok(topic)
     }
 
     /// The lab's folder.
@@ -102,18 +131,62 @@ contract = "{contracts}/vending.health.yaml"
     /// Produces `count` heartbeats to one partition, each twentieth broken.
     pub fn produce(&mut self, partition: i32, count: u64) -> Result<()> {
         let producer = self.client()?.producer()?;
+        self.send(&producer, partition, count)
+    }
+
+    /// The same by a producer of the caller's, within its transaction if there is one.
+    pub fn send(&mut self, producer: &Producer, partition: i32, count: u64) -> Result<()> {
+        let topic = self.topic.clone();
+        self.send_to(&topic, Stream::Health, producer, partition, count)
+    }
+
+    /// Heartbeats with `keys` keys in turn, none broken: what a compacted topic takes.
+    pub fn send_keyed(
+        &mut self,
+        producer: &Producer,
+        partition: i32,
+        count: u64,
+        keys: u64,
+    ) -> Result<()> {
+        let now_ms = chrono::Utc::now().timestamp_millis();
+        for _ in 0..count {
+            let value = sample::heartbeat(self.sent, &mut self.rng, now_ms);
+            let message = Message {
+                partition: Some(partition),
+                key: Some(&sample::key(self.sent % keys)),
+                value: Some(&value),
+                timestamp_ms: Some(now_ms),
+                ..Message::default()
+            };
+            self.sent += 1;
+            producer.send(&self.topic, &message)?;
+        }
+        producer.flush()
+    }
+
+    /// Events of any stream to any topic.
+    pub fn send_to(
+        &mut self,
+        topic: &str,
+        stream: Stream,
+        producer: &Producer,
+        partition: i32,
+        count: u64,
+    ) -> Result<()> {
         let now_ms = chrono::Utc::now().timestamp_millis();
         for _ in 0..count {
             let i = self.sent;
             self.sent += 1;
             let value = if i % 20 == 19 {
                 let class = sample::CLASSES[(i / 20 % sample::CLASSES.len() as u64) as usize];
-                sample::bad(Stream::Health, class, i, &mut self.rng, now_ms)
+                sample::bad(stream, class, i, &mut self.rng, now_ms)
             } else {
-                Some(sample::heartbeat(i, &mut self.rng, now_ms))
+                let mut value = Vec::with_capacity(640);
+                stream.write(&mut value, i, &mut self.rng, now_ms);
+                Some(value)
             };
             producer.send(
-                &self.topic,
+                topic,
                 &Message {
                     partition: Some(partition),
                     value: value.as_deref(),
@@ -146,6 +219,11 @@ contract = "{contracts}/vending.health.yaml"
         Ok(done(self.command(arguments).output()?))
     }
 
+    /// Starts weir, with its result at the end of its output.
+    pub fn start(&self, arguments: &[&str]) -> Result<Running> {
+        Running::start(self.command(&["--result-json"]).args(arguments))
+    }
+
     /// Ingests up to the end, which must succeed; the stream's part of the result.
     pub fn ingest(&self, more: &[&str]) -> Result<Value> {
         let mut arguments = vec!["--result-json", "ingest", "--until-latest"];
@@ -171,6 +249,27 @@ contract = "{contracts}/vending.health.yaml"
         let (code, findings) = self.verify()?;
         ensure!(code == 0 && findings.is_empty(), "verify found: {findings:#?}");
         Ok(())
+    }
+
+    /// The table as it stands.
+    pub fn table(&self, stream: &str) -> Result<Base> {
+        let (warehouse, catalog) = (self.path().join("lake"), self.path().join("catalog.db"));
+        let lake = Lake::open_local(&warehouse, &catalog, "weir", LakeOptions::default())?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let table = runtime.block_on(lake.table(&weir_contract::names::TableName::raw(stream)))?;
+        table.with_context(|| format!("the stream {stream} has no table"))
+    }
+
+    /// How far the table of the lab's stream has come.
+    pub fn progress(&self) -> Result<Progress> {
+        Ok(self.table(STREAM)?.progress()?)
+    }
+
+    /// Holds the catalog's write lock until it is dropped: commits wait, looks do not.
+    pub fn lock_catalog(&self) -> Result<rusqlite::Connection> {
+        let connection = rusqlite::Connection::open(self.path().join("catalog.db"))?;
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        Ok(connection)
     }
 
     /// One number out of one query.
@@ -201,6 +300,20 @@ contract = "{contracts}/vending.health.yaml"
 }
 
 impl Done {
+    /// Fails unless it ended with that exit code.
+    pub fn expect(self, code: i32) -> Result<Done> {
+        ensure!(self.code == Some(code), "expected exit code {code}: {self:#?}");
+        Ok(self)
+    }
+
+    /// Fails unless it said all of this on stderr.
+    pub fn says(&self, words: &[&str]) -> Result<()> {
+        for word in words {
+            ensure!(self.stderr.contains(word), "{word:?} was not said: {}", self.stderr);
+        }
+        Ok(())
+    }
+
     /// The JSON object in the last line of stdout.
     pub fn result(&self) -> Result<Value> {
         let last = self.stdout.lines().last().unwrap_or_default();

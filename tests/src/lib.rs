@@ -4,6 +4,7 @@
 pub mod crash;
 pub mod lab;
 pub mod load;
+pub mod running;
 pub mod sample;
 pub mod sim;
 pub mod stack;

@@ -38,7 +38,16 @@ pub fn clean(error: DataFusionError, options: &SessionOptions) -> CatalogError {
         DataFusionError::Internal(what) => (ErrorClass::Bug, first_line(what).to_string()),
         other => (ErrorClass::BadConfig, first_line(&other.strip_backtrace()).to_string()),
     };
-    CatalogError::new(class, lower_case(&message)).with_source(error)
+    let message = lower_case(&message);
+    let message = missing_table(&message).unwrap_or(message);
+    CatalogError::new(class, message).with_source(error)
+}
+
+/// What we say where DataFusion misses a table of the lake.
+fn missing_table(message: &str) -> Option<String> {
+    let name = message.strip_prefix("table '")?.strip_suffix("' not found")?;
+    let name = name.strip_prefix(super::CATALOG)?.strip_prefix('.')?;
+    Some(format!("there is no table {name}; `weir tables` lists them"))
 }
 
 fn innermost(error: &DataFusionError) -> &DataFusionError {

@@ -111,6 +111,15 @@ async fn what_does_not_exist_is_the_query_s_mistake() {
         assert_eq!(error.class(), ErrorClass::BadConfig, "{sql}: {error}");
         assert!(!error.to_string().contains("planning"), "{sql}: {error}");
     }
+    for table in ["raw.nothing", "nowhere.nothing"] {
+        let error = session.sql(&format!("select * from {table}")).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("there is no table {table}; `weir tables` lists them")
+        );
+    }
+    let named = session.sql("with here as (select 1 as a) select a from here").await.unwrap();
+    assert_eq!(named.batches[0].num_rows(), 1);
     let shown = session.sql("show tables").await.unwrap();
     assert!(shown.batches.iter().any(|b| b.num_rows() > 0));
 }

@@ -1,13 +1,15 @@
 //! One entry of `properties` → one column.
 
+use crate::names::column as names;
+
 use super::allowed;
 use super::diagnostic::{Position, Sink, quoted};
 use super::keys;
-use super::model::{Allowed, FieldType, Path};
+use super::model::{Allowed, FieldType, Path, Policy};
 use super::reader::{self, Object};
 use super::types;
 use super::value;
-use super::yaml::Node;
+use super::yaml::{Node, Value};
 
 /// A column as far as it could be read; the contract as a whole decides the rest.
 pub(super) struct Column<'n> {
@@ -23,11 +25,23 @@ pub(super) struct Column<'n> {
     /// The event types of `weir.requiredFor`.
     pub required_for: Vec<(&'n str, Position)>,
     pub allowed: Allowed,
+    pub policy: Policy,
+    /// Its place in the business key, if it is a part of it.
+    pub key: Option<u64>,
     pub description: &'n str,
 }
 
-/// Reads the entry at `index` of the list.
-pub(super) fn read<'n>(node: &'n Node, index: usize, sink: &mut Sink<'_>) -> Option<Column<'n>> {
+/// The tag of a column that holds personal data.
+const PERSONAL: &str = "personal";
+
+/// Reads the entry at `index` of the list; `reference` says that the contract is one of a
+/// reference table.
+pub(super) fn read<'n>(
+    node: &'n Node,
+    index: usize,
+    reference: bool,
+    sink: &mut Sink<'_>,
+) -> Option<Column<'n>> {
     let unnamed = format!("column {}", index + 1);
     let mut object = Object::new(unnamed, node, sink)?;
     let hint = "it is the column's name in lower snake case";
@@ -51,25 +65,85 @@ pub(super) fn read<'n>(node: &'n Node, index: usize, sink: &mut Sink<'_>) -> Opt
         required,
         required_for: Vec::new(),
         allowed: Allowed::default(),
+        policy: Policy::Keep,
+        key: if reference { key(&object, index, sink) } else { None },
         description: object.string("description", sink).map_or("", |(text, _)| text),
     };
     check_promises(&object, name, sink);
-    for (property, node) in object.custom_properties(keys::WEIR_COLUMN, sink) {
+    let mut policy_given = false;
+    let known = if reference { &[] } else { keys::WEIR_COLUMN };
+    for (property, node) in object.custom_properties(known, sink) {
         let what = format!("`{property}` of {}", object.what);
-        if property == "weir.path" {
-            column.path = reader::text(node, &what, sink, path).map(|path| (path, node.at));
-        } else {
-            column.required_for = event_types(node, &what, sink);
-            if let (Some(true), Some((_, at))) = (required, column.required_for.first()) {
-                let message = format!("{what}: the column is required in every event already");
-                sink.push(*at, message);
+        match property {
+            "weir.path" => {
+                column.path = reader::text(node, &what, sink, path).map(|path| (path, node.at));
+            }
+            "weir.policy" => {
+                policy_given = true;
+                column.policy = reader::text(node, &what, sink, value::policy).unwrap_or_default();
+            }
+            _ => {
+                column.required_for = event_types(node, &what, sink);
+                if let (Some(true), Some((_, at))) = (required, column.required_for.first()) {
+                    let message = format!("{what}: the column is required in every event already");
+                    sink.push(*at, message);
+                }
             }
         }
     }
     if let Some(kind) = kind {
         column.allowed = allowed::read(&object, kind, sink);
     }
+    check_policy(&object, &column, policy_given || reference, sink);
     Some(column)
+}
+
+/// What a policy leaves to be said of the column, and that a personal one has a policy.
+fn check_policy(object: &Object<'_>, column: &Column<'_>, given: bool, sink: &mut Sink<'_>) {
+    let personal =
+        |node: &Node| matches!(&node.value, Value::Scalar { text, .. } if text == PERSONAL);
+    if let Some(Value::List(tags)) = object.get("tags").map(|node| &node.value)
+        && let (Some(tag), false) = (tags.iter().find(|tag| personal(tag)), given)
+    {
+        let advice = "say with `weir.policy` whether the lake may hold it: keep, hash or drop";
+        sink.push(tag.at, format!("{} is tagged `{PERSONAL}`; {advice}", object.what));
+    }
+    if column.policy == Policy::Keep {
+        return;
+    }
+    let name = column.name.map_or("", |(name, _)| name);
+    if names::IDENTITY.contains(&name) {
+        let advice = "Weir itself needs the value; only `keep` is possible";
+        sink.push(object.at, format!("`weir.policy` of {}: {advice}", object.what));
+    }
+    if column.policy == Policy::Hash && column.kind.is_some_and(|kind| kind != FieldType::String) {
+        let advice = "only strings are hashed; use `drop`, or `logicalType: string`";
+        sink.push(column.kind_at, format!("`weir.policy` of {}: {advice}", object.what));
+    }
+    for key in ["enum", "logicalTypeOptions"] {
+        if let Some(node) = object.get(key) {
+            let advice = "a value that is hashed or dropped is not checked; remove it";
+            sink.push(node.at, format!("`{key}` of {}: {advice}", object.what));
+        }
+    }
+    let required = column.required == Some(true) || !column.required_for.is_empty();
+    if column.policy == Policy::Drop && required {
+        let advice = "what is dropped need not be there; remove `required` and `weir.requiredFor`";
+        sink.push(object.at, format!("{}: {advice}", object.what));
+    }
+}
+
+/// The column's place in the business key.
+fn key(object: &Object<'_>, index: usize, sink: &mut Sink<'_>) -> Option<u64> {
+    let position = object.get("primaryKeyPosition").and_then(|node| {
+        let what = format!("`primaryKeyPosition` of {}", object.what);
+        reader::number(node, &what, sink, |text| {
+            let position = text.parse::<u64>().ok().filter(|position| *position > 0);
+            position.ok_or_else(|| "a position is a whole number from 1".to_owned())
+        })
+    });
+    let part = object.boolean("primaryKey", sink) == Some(true);
+    part.then(|| position.unwrap_or(index as u64 + 1))
 }
 
 fn check_name(name: &str, at: Position, sink: &mut Sink<'_>) {

@@ -9,6 +9,7 @@ use super::limits;
 use super::model::Contract;
 use super::reader::{self, Object};
 use super::resolve::resolve;
+use super::rules;
 use super::value;
 use super::yaml::{self, Node};
 
@@ -43,7 +44,8 @@ fn read(root: &Node, sink: &mut Sink<'_>) -> Option<Contract> {
     for key in ["name", "status"] {
         object.string(key, sink);
     }
-    let id = read_id(&object, sink);
+    let settings = limits::read(&object, sink);
+    let id = read_id(&object, settings.reference, sink);
     let hint = "it is MAJOR.MINOR.PATCH, for example 1.0.0";
     let version = object.require("version", hint, sink).and_then(|node| {
         reader::text(node, "`version` of the contract", sink, |text| {
@@ -52,17 +54,23 @@ fn read(root: &Node, sink: &mut Sink<'_>) -> Option<Contract> {
         })
     });
     let description = read_description(&object, sink);
-    let (limits, keep_value) = limits::read(&object, sink);
-    let schema = read_schema(&object, id, sink);
-    let (fields, event_types) = resolve(&schema?, &limits, sink);
+    let schema = read_schema(&object, id, settings.reference, sink)?;
+    let resolved = resolve(&schema.columns, &settings, sink);
+    let fields = resolved.fields?;
+    let rules = schema.quality.map(|node| rules::read(node, &fields, sink)).unwrap_or_default();
     Some(Contract {
         id: id?.into(),
         version: version?,
         description: description.into(),
-        fields: fields?,
-        event_types,
-        limits,
-        keep_value,
+        fields,
+        event_types: resolved.event_types,
+        limits: settings.limits,
+        keep_value: settings.keep_value,
+        kind: resolved.kind,
+        rules,
+        dropped: resolved.dropped,
+        key_policy: settings.key_policy,
+        hash_key: None,
     })
 }
 
@@ -82,7 +90,7 @@ fn check_standard(object: &Object<'_>, sink: &mut Sink<'_>) {
 }
 
 /// The id, which is the stream's name and makes the table's.
-fn read_id<'n>(object: &Object<'n>, sink: &mut Sink<'_>) -> Option<&'n str> {
+fn read_id<'n>(object: &Object<'n>, reference: bool, sink: &mut Sink<'_>) -> Option<&'n str> {
     let hint = "it is the stream's name, for example vending.health";
     let (id, at) = object.require_string("id", hint, sink)?;
     let valid = |part: &str| {
@@ -98,6 +106,12 @@ fn read_id<'n>(object: &Object<'n>, sink: &mut Sink<'_>) -> Option<&'n str> {
         sink.push(at, format!("id {}: {advice}", quoted(id)));
         return None;
     }
+    let advice = match (reference, id.starts_with("ref.")) {
+        (true, false) => "the id of a reference table begins with `ref.`, as its table does",
+        (false, true) => "`ref.` is for reference tables, which say `weir.reference: true`",
+        _ => return Some(id),
+    };
+    sink.push(at, format!("id {}: {advice}", quoted(id)));
     Some(id)
 }
 
@@ -111,12 +125,18 @@ fn read_description<'n>(object: &Object<'n>, sink: &mut Sink<'_>) -> &'n str {
     description.string("purpose", sink).map_or("", |(text, _)| text.trim_end())
 }
 
-/// The columns of the one schema object.
+/// The one schema object.
+struct Schema<'n> {
+    columns: Vec<Column<'n>>,
+    quality: Option<&'n Node>,
+}
+
 fn read_schema<'n>(
     contract: &Object<'n>,
     id: Option<&str>,
+    reference: bool,
     sink: &mut Sink<'_>,
-) -> Option<Vec<Column<'n>>> {
+) -> Option<Schema<'n>> {
     let hint = "it lists the one object whose `properties` are the columns";
     let node = contract.require("schema", hint, sink)?;
     let items = reader::list(node, "`schema` of the contract", sink)?;
@@ -142,7 +162,7 @@ fn read_schema<'n>(
     object.string("description", sink);
     object.custom_properties(&[], sink);
     if let Some((physical, at)) = object.string("physicalName", sink)
-        && let Some(table) = id.map(TableName::raw)
+        && let Some(table) = id.map(if reference { TableName::reference } else { TableName::raw })
         && physical != table.to_string()
         && physical != table.name
     {
@@ -157,6 +177,7 @@ fn read_schema<'n>(
     if items.is_empty() {
         sink.push(node.at, "`properties` of the schema is empty; it lists the columns");
     }
-    let read = items.iter().enumerate().filter_map(|(i, item)| column::read(item, i, sink));
-    Some(read.collect())
+    let read = |(i, item)| column::read(item, i, reference, sink);
+    let columns = items.iter().enumerate().filter_map(read).collect();
+    Some(Schema { columns, quality: object.get("quality") })
 }

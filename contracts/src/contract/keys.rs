@@ -13,8 +13,8 @@ pub(super) struct Keys {
 
 const QUALITY: (&str, &str) = (
     "quality",
-    "quality rules are not supported yet; state what a column may hold with `required`, `enum` and \
-     `logicalTypeOptions`",
+    "rules stand in the schema, beside `properties`; state what one column may hold with `required`, \
+     `enum` and `logicalTypeOptions`",
 );
 
 /// The contract itself.
@@ -59,7 +59,15 @@ pub(super) const DESCRIPTION: Keys = Keys {
 
 /// The one entry of `schema`.
 pub(super) const SCHEMA: Keys = Keys {
-    used: &["name", "physicalName", "logicalType", "properties", "description", "customProperties"],
+    used: &[
+        "name",
+        "physicalName",
+        "logicalType",
+        "properties",
+        "quality",
+        "description",
+        "customProperties",
+    ],
     ignored: &[
         "authoritativeDefinitions",
         "businessName",
@@ -72,7 +80,7 @@ pub(super) const SCHEMA: Keys = Keys {
         "synonyms",
         "tags",
     ],
-    refused: &[QUALITY],
+    refused: &[],
 };
 
 /// An entry of `properties`: a column.
@@ -90,6 +98,9 @@ pub(super) const COLUMN: Keys = Keys {
         "unique",
         "items",
         "properties",
+        "tags",
+        "primaryKey",
+        "primaryKeyPosition",
     ],
     ignored: &[
         "authoritativeDefinitions",
@@ -102,12 +113,9 @@ pub(super) const COLUMN: Keys = Keys {
         "id",
         "partitionKeyPosition",
         "partitioned",
-        "primaryKey",
-        "primaryKeyPosition",
         "relationships",
         "semanticType",
         "synonyms",
-        "tags",
         "transformDescription",
         "transformLogic",
         "transformSourceObjects",
@@ -135,6 +143,42 @@ pub(super) const ENUM_ENTRY: Keys = Keys {
 /// An entry of `customProperties`.
 pub(super) const CUSTOM_PROPERTY: Keys =
     Keys { used: &["property", "value"], ignored: &["description", "id", "vendor"], refused: &[] };
+
+const NO_MUST: &str =
+    "a rule says in `implementation` what must hold, and a row that fails is rejected";
+const NO_SCHEDULE: &str = "a rule is checked at every record; remove it";
+
+/// An entry of the schema's `quality`: a rule.
+pub(super) const RULE: Keys = Keys {
+    used: &["name", "type", "engine", "implementation", "description"],
+    ignored: &[
+        "authoritativeDefinitions",
+        "businessImpact",
+        "customProperties",
+        "dimension",
+        "id",
+        "tags",
+    ],
+    refused: &[
+        ("arguments", NO_MUST),
+        ("metric", NO_MUST),
+        ("mustBe", NO_MUST),
+        ("mustBeBetween", NO_MUST),
+        ("mustBeGreaterOrEqualTo", NO_MUST),
+        ("mustBeGreaterThan", NO_MUST),
+        ("mustBeLessOrEqualTo", NO_MUST),
+        ("mustBeLessThan", NO_MUST),
+        ("mustNotBe", NO_MUST),
+        ("mustNotBeBetween", NO_MUST),
+        ("query", NO_MUST),
+        ("rule", NO_MUST),
+        ("severity", NO_MUST),
+        ("unit", NO_MUST),
+        ("method", NO_SCHEDULE),
+        ("schedule", NO_SCHEDULE),
+        ("scheduler", NO_SCHEDULE),
+    ],
+};
 
 const NO_CHECK: &str = "Weir does not check it; remove it";
 const NO_BOUND: &str = "only inclusive bounds are supported; use `minimum` and `maximum`";
@@ -214,7 +258,9 @@ pub(super) const WEIR_CONTRACT: &[&str] = &[
     "weir.eventTimeMin",
     "weir.skewMax",
     "weir.keepValue",
+    "weir.keyPolicy",
+    "weir.reference",
 ];
 
 /// Custom properties of Weir at a column.
-pub(super) const WEIR_COLUMN: &[&str] = &["weir.path", "weir.requiredFor"];
+pub(super) const WEIR_COLUMN: &[&str] = &["weir.path", "weir.requiredFor", "weir.policy"];

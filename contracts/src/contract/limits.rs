@@ -1,19 +1,33 @@
-//! The contract's own custom properties → its limits.
+//! The contract's own custom properties → its limits, and what kind of contract it is.
 
-use super::diagnostic::Sink;
+use super::diagnostic::{Position, Sink};
 use super::keys;
-use super::model::Limits;
+use super::model::{Limits, Policy};
 use super::reader::{self, Object};
 use super::value;
 
-/// The contract's limits, and whether accepted rows keep their bytes.
-pub(super) fn read(object: &Object<'_>, sink: &mut Sink<'_>) -> (Limits, bool) {
+/// What the contract's own custom properties say.
+#[derive(Default)]
+pub(super) struct Settings {
+    pub limits: Limits,
+    pub keep_value: bool,
+    /// Where `weir.keepValue` stands.
+    pub keep_value_at: Option<Position>,
+    pub key_policy: Policy,
+    /// The contract is one of a reference table.
+    pub reference: bool,
+}
+
+/// The contract's own custom properties.
+pub(super) fn read(object: &Object<'_>, sink: &mut Sink<'_>) -> Settings {
     const VALUE_BYTES: std::ops::RangeInclusive<usize> = 1 << 10..=16 << 20;
     const DAY_US: i64 = 86_400_000_000;
-    let mut limits = Limits::default();
-    let mut keep_value = false;
+    let mut settings = Settings::default();
+    let limits = &mut settings.limits;
     let mut extra_at = None;
-    for (property, node) in object.custom_properties(keys::WEIR_CONTRACT, sink) {
+    let properties = object.custom_properties(keys::WEIR_CONTRACT, sink);
+    for (property, node) in &properties {
+        let (property, node) = (*property, *node);
         let what = format!("`{property}`");
         match property {
             "weir.valueBytesMax" => {
@@ -43,15 +57,28 @@ pub(super) fn read(object: &Object<'_>, sink: &mut Sink<'_>) -> (Limits, bool) {
                     |text: &str| within(value::duration_us(text)?, &(0..=7 * DAY_US), "0s to 7d");
                 set(&mut limits.skew_max_us, reader::text(node, &what, sink, read));
             }
-            _ => set(&mut keep_value, reader::boolean(node, &what, sink)),
+            "weir.keyPolicy" => {
+                set(&mut settings.key_policy, reader::text(node, &what, sink, value::policy));
+            }
+            "weir.keepValue" => {
+                settings.keep_value_at = Some(node.at);
+                set(&mut settings.keep_value, reader::boolean(node, &what, sink));
+            }
+            _ => set(&mut settings.reference, reader::boolean(node, &what, sink)),
+        }
+    }
+    for (property, node) in &properties {
+        if settings.reference && *property != "weir.reference" {
+            let advice = "it is for streams, and a reference table comes from no topic; remove it";
+            sink.push(node.at, format!("`{property}`: {advice}"));
         }
     }
     if let Some(at) = extra_at
-        && limits.extra_bytes_max > limits.value_bytes_max
+        && settings.limits.extra_bytes_max > settings.limits.value_bytes_max
     {
         sink.push(at, "`weir.extraBytesMax` is greater than `weir.valueBytesMax`");
     }
-    (limits, keep_value)
+    settings
 }
 
 fn set<T>(place: &mut T, value: Option<T>) {

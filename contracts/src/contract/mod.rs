@@ -1,4 +1,4 @@
-//! A stream's data contract.
+//! The data contract of a stream or a reference table.
 //!
 //! A contract is a YAML file of the Open Data Contract Standard 3.2.0; `docs/contracts.md` is the
 //! guide to the subset. [`parse`] turns the file into a [`Contract`], or into a list of every
@@ -13,6 +13,7 @@ mod limits;
 mod model;
 mod reader;
 mod resolve;
+mod rules;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -22,3 +23,4 @@ mod yaml;
 pub use diagnostic::Diagnostic;
 pub use document::parse;
 pub use model::*;
+pub(crate) use value::{NAME_MAX, is_name, nearest};

@@ -1,7 +1,11 @@
 //! A contract as the rest of Weir sees it: checked, resolved, without YAML.
 
-/// One stream's contract: the columns of its raw table and what a record must hold.
-#[derive(Debug, Clone, PartialEq)]
+use crate::names::TableName;
+use crate::privacy::HashKey;
+use crate::rule::Rule;
+
+/// The contract of one stream or reference table: its columns and what a record must hold.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Contract {
     /// The contract's id, for example `vending.health`; also the stream's name.
     pub id: String,
@@ -18,9 +22,62 @@ pub struct Contract {
     pub limits: Limits,
     /// Keep `_value` and `_headers` of accepted rows too.
     pub keep_value: bool,
+    /// Where the rows come from.
+    pub kind: Kind,
+    /// What must hold between the columns of a row, in order.
+    pub rules: Vec<Rule>,
+    /// Members that are never stored (policy `drop`); they are no columns.
+    pub dropped: Vec<Path>,
+    /// What becomes of the records' Kafka key.
+    pub key_policy: Policy,
+    /// The key of hashed columns; who loads the contract sets it.
+    pub hash_key: Option<HashKey>,
+}
+
+/// Where a table's rows come from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Kind {
+    /// From a topic, into a raw table.
+    #[default]
+    Stream,
+    /// From CSV files, into a reference table; rows hold from `valid_from` until before `valid_to`.
+    Reference {
+        /// Positions of the columns of the business key, in its order.
+        key: Vec<usize>,
+    },
+}
+
+/// What becomes of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Policy {
+    /// It is stored as it is.
+    #[default]
+    Keep,
+    /// Its keyed hash is stored.
+    Hash,
+    /// It is not stored.
+    Drop,
 }
 
 impl Contract {
+    /// The table of the contract's rows.
+    pub fn table(&self) -> TableName {
+        match self.kind {
+            Kind::Stream => TableName::raw(&self.id),
+            Kind::Reference { .. } => TableName::reference(&self.id),
+        }
+    }
+
+    /// Does the contract hash something, so that it needs a key?
+    pub fn hashes(&self) -> bool {
+        self.key_policy == Policy::Hash || self.fields.iter().any(|f| f.hashed)
+    }
+
+    /// Does the contract keep some member of the records out of the lake?
+    pub fn protects(&self) -> bool {
+        !self.dropped.is_empty() || self.fields.iter().any(|f| f.hashed)
+    }
+
     /// Position of the column named `name`.
     pub fn index_of(&self, name: &str) -> Option<usize> {
         self.fields.iter().position(|f| f.name == name)
@@ -40,6 +97,8 @@ pub struct Field {
     pub required: Requirement,
     /// What the value may be.
     pub allowed: Allowed,
+    /// Store the keyed hash of the value (a string) instead of it.
+    pub hashed: bool,
     /// The column's comment.
     pub description: String,
 }

@@ -6,20 +6,36 @@ use crate::names::column;
 
 use super::column::Column;
 use super::diagnostic::{Position, Sink, quoted};
-use super::model::{Field, FieldType, Limits, Path, Requirement};
+use super::limits::Settings;
+use super::model::{Field, FieldType, Kind, Limits, Path, Policy, Requirement};
 use super::value;
+
+/// What the columns come to.
+pub(super) struct Resolved {
+    /// If every column could be read.
+    pub fields: Option<Vec<Field>>,
+    pub event_types: Vec<String>,
+    pub dropped: Vec<Path>,
+    pub kind: Kind,
+}
 
 /// The checks that need all columns, and the fields if every column could be read.
 pub(super) fn resolve(
     columns: &[Column<'_>],
-    limits: &Limits,
+    settings: &Settings,
     sink: &mut Sink<'_>,
-) -> (Option<Vec<Field>>, Vec<String>) {
+) -> Resolved {
     check_names(columns, sink);
-    check_paths(columns, limits, sink);
-    check_event_time(columns, sink);
-    let event_types = read_event_types(columns, sink);
-    let fields = columns.iter().map(|column| {
+    check_paths(columns, &settings.limits, sink);
+    let (event_types, kind) = if settings.reference {
+        (Vec::new(), Kind::Reference { key: check_reference(columns, sink) })
+    } else {
+        check_event_time(columns, sink);
+        check_kept(columns, settings, sink);
+        (read_event_types(columns, sink), Kind::Stream)
+    };
+    let stored = columns.iter().filter(|column| column.policy != Policy::Drop);
+    let fields = stored.map(|column| {
         let required = match (column.required == Some(true), column.required_for.as_slice()) {
             (true, _) => Requirement::Always,
             (false, []) => Requirement::Never,
@@ -31,12 +47,15 @@ pub(super) fn resolve(
             kind: column.kind?,
             required,
             allowed: column.allowed.clone(),
+            hashed: column.policy == Policy::Hash,
             description: column.description.trim_end().into(),
         })
     });
     // All of them, so that every unknown event type is reported.
     let fields: Vec<Option<Field>> = fields.collect();
-    (fields.into_iter().collect(), event_types)
+    let dropped = columns.iter().filter(|column| column.policy == Policy::Drop);
+    let dropped = dropped.filter_map(|column| Some(column.path.clone()?.0)).collect();
+    Resolved { fields: fields.into_iter().collect(), event_types, dropped, kind }
 }
 
 fn find<'c, 'n>(columns: &'c [Column<'n>], name: &str) -> Option<&'c Column<'n>> {
@@ -113,6 +132,56 @@ fn check_event_time(columns: &[Column<'_>], sink: &mut Sink<'_>) {
     if column.required == Some(false) {
         sink.push(column.at, format!("column `{name}` must say `required: true`"));
     }
+}
+
+/// The bytes of a record hold what some policy keeps out.
+fn check_kept(columns: &[Column<'_>], settings: &Settings, sink: &mut Sink<'_>) {
+    let protected = columns.iter().find(|column| column.policy != Policy::Keep);
+    if let (Some(column), Some(at), true) = (protected, settings.keep_value_at, settings.keep_value)
+    {
+        let name = quoted(column.name.map_or("", |(name, _)| name));
+        let message = format!(
+            "`weir.keepValue` keeps the records' bytes, and with them {name}, which is hashed or dropped"
+        );
+        sink.push(at, message);
+    }
+}
+
+/// The columns of a reference table's validity and business key; positions of the key's columns.
+fn check_reference(columns: &[Column<'_>], sink: &mut Sink<'_>) -> Vec<usize> {
+    // Without any column, that was reported.
+    let Some(first) = columns.first() else { return Vec::new() };
+    for (name, required) in [(column::VALID_FROM, true), (column::VALID_TO, false)] {
+        let must = if required { "a required timestamp" } else { "a timestamp, not required" };
+        let Some(column) = find(columns, name) else {
+            let message =
+                format!("there is no column `{name}`; every reference table has it: {must}");
+            sink.push(first.at, message);
+            continue;
+        };
+        let fits = column.kind.is_none_or(|kind| kind == FieldType::Timestamp)
+            && column.required.is_none_or(|r| r == required);
+        if !fits {
+            sink.push(column.at, format!("column `{name}` of a reference table must be {must}"));
+        }
+    }
+    let mut key: Vec<usize> = (0..columns.len()).filter(|c| columns[*c].key.is_some()).collect();
+    key.sort_by_key(|c| (columns[*c].key, *c));
+    if key.is_empty() {
+        let advice = "mark the columns of the business key with `primaryKey: true`";
+        sink.push(first.at, format!("the reference table has no key; {advice}"));
+    }
+    for column in key.iter().map(|c| &columns[*c]) {
+        let name = quoted(column.name.map_or("", |(name, _)| name)).replace('"', "`");
+        if column.required == Some(false) {
+            sink.push(column.at, format!("column {name} of the key must say `required: true`"));
+        }
+        if matches!(column.kind, Some(FieldType::Double | FieldType::Json)) {
+            let advice = "whether two of its values are the same is no clear question";
+            sink.push(column.kind_at, format!("column {name} cannot be part of the key: {advice}"));
+        }
+    }
+    key
 }
 
 /// The values of the column `event_type`, sorted.

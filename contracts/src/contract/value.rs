@@ -2,6 +2,8 @@
 
 use chrono::DateTime;
 
+use super::model::Policy;
+
 /// A size such as `16KiB`, in bytes.
 pub(super) fn size(text: &str) -> Result<usize, String> {
     let factor = |unit: &str| match unit {
@@ -41,6 +43,16 @@ pub(super) fn time_us(text: &str) -> Result<i64, String> {
     DateTime::parse_from_rfc3339(text).map(|time| time.timestamp_micros()).map_err(|_| {
         "a time is RFC 3339 with a zone; for example \"2020-01-01T00:00:00Z\"".to_owned()
     })
+}
+
+/// A policy.
+pub(super) fn policy(text: &str) -> Result<Policy, String> {
+    match text {
+        "keep" => Ok(Policy::Keep),
+        "hash" => Ok(Policy::Hash),
+        "drop" => Ok(Policy::Drop),
+        _ => Err("a policy is keep, hash or drop".into()),
+    }
 }
 
 /// A whole number in decimal digits.
@@ -106,17 +118,17 @@ pub(super) fn is_version(text: &str) -> bool {
 }
 
 /// Is it lower snake case that begins with a letter?
-pub(super) fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     text.len() <= NAME_MAX
         && text.starts_with(|c: char| c.is_ascii_lowercase())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 /// Greatest length of a contract's id and of a column's name: every catalog holds it.
-pub(super) const NAME_MAX: usize = 128;
+pub(crate) const NAME_MAX: usize = 128;
 
 /// The entry of `known` that `text` is most likely meant to be.
-pub(super) fn nearest<'k>(text: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(text: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let text = text.to_ascii_lowercase();
     if text.len() > NAME_MAX {
         return None;

@@ -62,6 +62,12 @@ impl<T: Copy + Default> Fixed<T> {
         self.values.push(value);
     }
 
+    /// The value of `row`, the greatest row so far.
+    #[inline]
+    pub fn get(&self, row: usize) -> Option<T> {
+        self.values.get(row).copied()
+    }
+
     /// Nulls up to `rows`.
     #[cold]
     fn fill(&mut self, rows: usize) {
@@ -129,6 +135,13 @@ impl Bytes {
         }
         self.data.extend_from_slice(value);
         self.offsets.push(self.data.len() as i32);
+    }
+
+    /// The value of `row`, the greatest row so far.
+    #[inline]
+    pub fn get(&self, row: usize) -> Option<&[u8]> {
+        let end = *self.offsets.get(row + 1)?;
+        self.data.get(self.offsets[row] as usize..end as usize)
     }
 
     #[cold]

@@ -5,7 +5,7 @@ use super::number::{self, DecimalFault, Number};
 use super::scan::{self, Quoted};
 use super::sink::{Reason, Row, Trouble, problem};
 use super::store::{Range, Role, TextRule, WholeRule};
-use super::time;
+use crate::time;
 
 /// Each reads the value at `at` into the row and says where it ends. A value of another JSON type
 /// is [`Trouble::Other`].
@@ -40,6 +40,19 @@ impl Row {
         values.push(self.number, value);
         self.bytes += value.len();
         Ok(end)
+    }
+
+    /// Stores the hash of a string in its place.
+    pub fn hashed(&mut self, values: &mut Bytes, text: &[u8], at: usize) -> Result<usize, Trouble> {
+        let quoted = string(text, at)?;
+        let value = plain(text, quoted, &mut self.plain);
+        // A decoder is not made without the key that its contract needs.
+        if let Some(key) = &self.key {
+            key.hash(value, &mut self.hash);
+            values.push(self.number, &self.hash);
+            self.bytes += self.hash.len();
+        }
+        Ok(quoted.end + 1)
     }
 
     #[inline(always)]

@@ -11,8 +11,10 @@ use super::reject::{self, Fault};
 use super::reserved::Reserved;
 use super::shapes::{Shapes, Trace, UNKNOWN_MAX};
 use super::sink::Sink;
-use super::{Chunk, Outcome, Record, column, extra, scan, time};
-use crate::contract::Contract;
+use super::{Chunk, Outcome, Record, column, extra, redact, scan};
+use crate::contract::{Contract, Policy};
+use crate::rule::Truth;
+use crate::time;
 
 /// Decodes the records of one stream; to be reused, since it learns how the records look.
 #[derive(Debug)]
@@ -26,7 +28,10 @@ pub struct Decoder {
     trace: Trace,
     names: NameScratch,
     reserved: Reserved,
+    /// Scratch: the hash of a key, `_extra`, a value without what must not be stored.
+    key: Vec<u8>,
     extra: Vec<u8>,
+    redacted: Vec<u8>,
     days: Vec<Option<i32>>,
     rejected: usize,
     width: usize,
@@ -45,17 +50,24 @@ const ROOM: usize = column::BYTES_MAX - (1 << 16);
 struct Reject {
     fault: Fault,
     identity: [Option<String>; 4],
+    /// The text is JSON throughout, so that what must not be stored can be found in it.
+    whole: bool,
 }
 
 impl From<Fault> for Reject {
     fn from(fault: Fault) -> Reject {
-        Reject { fault, identity: Default::default() }
+        Reject { fault, identity: Default::default(), whole: false }
     }
 }
 
 impl Decoder {
     /// A decoder for records of the source with this short id.
+    ///
+    /// # Panics
+    /// If the contract hashes and its `hash_key` was not set: who loads a contract must see to it.
     pub fn new(contract: Arc<Contract>, source_short: &str) -> Decoder {
+        let keyless = contract.hashes() && contract.hash_key.is_none();
+        assert!(!keyless, "contract {} hashes, but has no key", contract.id);
         let plan = Plan::new(&contract);
         let sink = Sink::new(&contract, plan.tokens + UNKNOWN_MAX);
         Decoder {
@@ -69,7 +81,9 @@ impl Decoder {
             trace: Trace::default(),
             names: NameScratch::default(),
             reserved: Reserved::default(),
+            key: Vec::new(),
             extra: Vec::new(),
+            redacted: Vec::new(),
             days: Vec::new(),
             rejected: 0,
             room: ROOM,
@@ -91,10 +105,18 @@ impl Decoder {
         let row = self.days.len();
         if let Some(bytes) = self.no_room(record) {
             let bare = Record { key: None, value: None, headers: &[], ..*record };
-            self.reserved.record(row, &bare);
+            self.reserved.record(row, &bare, None);
             return self.reject(row, &bare, Fault::no_room(bytes).into());
         }
-        self.reserved.record(row, record);
+        let key = match (self.contract.key_policy, &self.contract.hash_key, record.key) {
+            (Policy::Keep, _, key) => key,
+            (Policy::Hash, Some(with), Some(key)) => {
+                with.hash(key, &mut self.key);
+                Some(self.key.as_slice())
+            }
+            _ => None,
+        };
+        self.reserved.record(row, record, key);
         match self.read(row, record) {
             Ok(event_time_us) => {
                 if !self.sink.row.unknowns.is_empty() {
@@ -160,11 +182,28 @@ impl Decoder {
         if simdutf8::basic::from_utf8(text).is_err() {
             return Err(self.unread(Fault::not_utf8(text), text));
         }
-        if let Some(event_time) = self.read_quickly(text) {
-            return Ok(event_time);
+        let event_time = match self.read_quickly(text) {
+            Some(event_time) => event_time,
+            None => {
+                self.sink.roll_back();
+                self.read_generally(text)?
+            }
+        };
+        if let Some(fault) = self.failed_rule() {
+            self.sink.roll_back();
+            return Err(Box::new(Reject { whole: true, ..*self.unread(fault, text) }));
         }
-        self.sink.roll_back();
-        self.read_generally(text)
+        Ok(event_time)
+    }
+
+    /// The first rule that the row fails.
+    #[inline]
+    fn failed_rule(&self) -> Option<Fault> {
+        let rules = self.contract.rules.iter();
+        rules.map(|rule| (rule, rule.truth(&self.sink))).find_map(|(rule, truth)| match truth {
+            Truth::True | Truth::Null => None,
+            failed => Some(Fault::rule(rule, failed, &self.contract, &self.sink)),
+        })
     }
 
     #[inline]
@@ -190,7 +229,7 @@ impl Decoder {
             }
             Err(fault) => {
                 let identity = reject::identity(&findings, text);
-                Err(Box::new(Reject { fault, identity }))
+                Err(Box::new(Reject { fault, identity, whole: stop.is_ok() }))
             }
         }
     }
@@ -216,7 +255,7 @@ impl Decoder {
     ) -> Result<i64, Fault> {
         let Decoder { contract, plan, .. } = &*self;
         let row = &self.sink.row;
-        stop.map_err(|stop| Fault::stop(stop, text, contract.limits.depth_max))?;
+        stop.map_err(|stop| Fault::stop(stop, text, contract))?;
         if let Some(duplicate) = findings.duplicate {
             return Err(Fault::duplicate(duplicate, plan, text));
         }
@@ -241,7 +280,7 @@ impl Decoder {
     /// A reject whose text is not to be read; its identity may stand in it all the same.
     fn unread(&mut self, fault: Fault, text: &[u8]) -> Box<Reject> {
         let (_, findings) = self.explore(text);
-        Box::new(Reject { fault, identity: reject::identity(&findings, text) })
+        Box::new(Reject { fault, identity: reject::identity(&findings, text), whole: false })
     }
 
     /// Writes the row's unknown members to `extra`, and says how many bytes they are.
@@ -256,9 +295,19 @@ impl Decoder {
 
     #[cold]
     fn reject(&mut self, row: usize, record: &Record<'_>, reject: Reject) -> Outcome {
-        let Reject { fault, identity } = reject;
+        let Reject { mut fault, identity, whole } = reject;
         self.sink.roll_back();
-        self.reserved.keep(row, record);
+        if !self.contract.protects() {
+            self.reserved.keep(row, record);
+        } else if let Some(value) = record.value {
+            let key = self.contract.hash_key.as_ref();
+            let depth_max = self.contract.limits.depth_max;
+            if whole && redact::write(&self.plan, key, depth_max, value, &mut self.redacted) {
+                self.reserved.keep_value(row, &self.redacted);
+            } else {
+                fault = fault.unkept();
+            }
+        }
         self.reserved.error(row, &fault, &self.contract.version, &identity);
         self.reserved.rejected.push(true);
         self.days.push(None);

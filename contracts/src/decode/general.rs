@@ -119,7 +119,7 @@ impl Reader<'_> {
                 self.trace.open(token);
                 self.object(object, at)
             }
-            Member::Envelope(_) => {
+            Member::Unstored(_) => {
                 let end = self.sink.row.skip(self.text, at, outside(scope))?;
                 self.trace.step(Target::Token(token), at, end);
                 Ok(end)

@@ -5,26 +5,22 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field as ArrowField, Fields, Schema, SchemaRef, TimeUnit};
 
-use crate::contract::{Contract, FieldType, Requirement};
+use crate::contract::{Contract, FieldType, Path, Requirement};
 use crate::names::column;
 
 /// CloudEvents members that describe the envelope; no part of `_extra` where no column claims them.
 const ENVELOPE: [&str; 3] = ["specversion", "datacontenttype", "dataschema"];
 
-/// Columns whose text a rejected row keeps in `_error`, in that order.
-pub(super) const IDENTITY: [&str; 4] =
-    [column::EVENT_ID, column::EVENT_TYPE, column::MACHINE_ID, column::EVENT_TIME];
-
 /// What a member's name stands for. A *token* numbers every known member: first the columns, then
-/// the objects, then the envelope.
+/// the objects, then what is not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Member {
     /// The column of this number.
     Column(usize),
     /// An object that holds columns.
     Object(usize),
-    /// A member that is read and dropped.
-    Envelope(usize),
+    /// A member that is read and not stored.
+    Unstored(usize),
 }
 
 /// An object of the record that holds columns.
@@ -37,6 +33,8 @@ pub(super) struct Object {
     pub column: Option<usize>,
     /// Where its first column stands in the order of checks.
     pub rank: usize,
+    /// Does it hold a member that is hashed or dropped?
+    pub protected: bool,
 }
 
 /// The prepared contract.
@@ -55,8 +53,14 @@ pub(super) struct Plan {
     pub order: Vec<usize>,
     /// Each column's place in `order`.
     pub ranks: Vec<usize>,
-    /// The columns of [`IDENTITY`].
+    /// The columns of [`column::IDENTITY`].
     pub identity: [Option<usize>; 4],
+    /// Per column: is it hashed?
+    pub hashed: Vec<bool>,
+    /// Scopes of the members that are not stored: those that the contract drops, then the envelope.
+    unstored: Vec<usize>,
+    /// How many of them the contract drops.
+    dropped: usize,
 }
 
 /// The scope of the record itself.
@@ -76,9 +80,11 @@ impl Plan {
         for (rank, &c) in order.iter().enumerate() {
             ranks[c] = rank;
         }
-        let names: BTreeSet<&String> =
-            fields.iter().filter_map(|f| f.path.object.as_ref()).collect();
+        let paths = fields.iter().map(|f| &f.path).chain(&contract.dropped);
+        let names: BTreeSet<&String> = paths.filter_map(|path| path.object.as_ref()).collect();
         let inside = |object: &str, c: usize| fields[c].path.object.as_deref() == Some(object);
+        let hashed = fields.iter().filter(|f| f.hashed).map(|f| &f.path);
+        let protected: Vec<&Path> = hashed.chain(&contract.dropped).collect();
         let objects: Vec<Object> = names
             .into_iter()
             .map(|name| Object {
@@ -87,19 +93,29 @@ impl Plan {
                 column: fields
                     .iter()
                     .position(|f| f.path.object.is_none() && f.path.member == *name),
-                rank: order.iter().position(|&c| inside(name, c)).unwrap_or(0),
+                rank: order.iter().position(|&c| inside(name, c)).unwrap_or(order.len()),
+                protected: protected.iter().any(|path| path.object.as_ref() == Some(name)),
             })
             .collect();
         let columns = fields.len();
+        let scope = |path: &Path| {
+            let object = objects.iter().position(|o| Some(&o.name) == path.object.as_ref());
+            object.map_or(TOP, scope_of)
+        };
+        let unstored: Vec<usize> =
+            contract.dropped.iter().map(scope).chain(ENVELOPE.map(|_| TOP)).collect();
         Plan {
             scopes: scopes(contract, &objects),
             columns,
-            tokens: columns + objects.len() + ENVELOPE.len(),
+            tokens: columns + objects.len() + unstored.len(),
             objects,
             required: required(contract),
             order,
             ranks,
-            identity: IDENTITY.map(|name| contract.index_of(name)),
+            identity: column::IDENTITY.map(|name| contract.index_of(name)),
+            hashed: fields.iter().map(|f| f.hashed).collect(),
+            unstored,
+            dropped: contract.dropped.len(),
         }
     }
 
@@ -109,7 +125,23 @@ impl Plan {
         match member {
             Member::Column(c) => c,
             Member::Object(o) => self.columns + o,
-            Member::Envelope(e) => self.columns + self.objects.len() + e,
+            Member::Unstored(u) => self.columns + self.objects.len() + u,
+        }
+    }
+
+    /// The scope of a token that is not stored; of any other, the record's.
+    #[inline]
+    pub fn unstored_scope(&self, token: usize) -> usize {
+        let number = token.wrapping_sub(self.columns + self.objects.len());
+        self.unstored.get(number).copied().unwrap_or(TOP)
+    }
+
+    /// Must the member not be stored as it came?
+    pub fn protects(&self, member: Member) -> bool {
+        match member {
+            Member::Column(c) => self.hashed[c],
+            Member::Object(o) => self.objects[o].protected,
+            Member::Unstored(u) => u < self.dropped,
         }
     }
 
@@ -124,15 +156,17 @@ fn scopes(contract: &Contract, objects: &[Object]) -> Vec<Names> {
     let columns = |object: Option<&str>| -> Vec<(String, Member)> {
         let fields = contract.fields.iter().enumerate();
         let inside = fields.filter(|(_, f)| f.path.object.as_deref() == object);
-        inside.map(|(c, f)| (f.path.member.clone(), Member::Column(c))).collect()
+        let columns = inside.map(|(c, f)| (f.path.member.clone(), Member::Column(c)));
+        let dropped = contract.dropped.iter().enumerate();
+        let inside = dropped.filter(|(_, path)| path.object.as_deref() == object);
+        columns.chain(inside.map(|(u, path)| (path.member.clone(), Member::Unstored(u)))).collect()
     };
+    let envelope = (contract.dropped.len()..).zip(ENVELOPE);
     let named = objects.iter().enumerate();
     let mut top: Vec<_> =
         named.map(|(o, object)| (object.name.clone(), Member::Object(o))).collect();
     top.extend(columns(None));
-    top.extend(
-        ENVELOPE.iter().enumerate().map(|(e, name)| (name.to_string(), Member::Envelope(e))),
-    );
+    top.extend(envelope.map(|(u, name)| (name.to_string(), Member::Unstored(u))));
     let mut scopes = vec![Names::new(top)];
     scopes.extend(objects.iter().map(|object| Names::new(columns(Some(&object.name)))));
     scopes

@@ -3,11 +3,12 @@
 use super::general::{Duplicate, Findings, Wrong};
 use super::plan::{Plan, TOP};
 use super::scan::{self, Quoted, Stop};
-use super::sink::{Problem, Reason};
-use super::time;
+use super::sink::{Problem, Reason, Sink};
 use crate::class::RejectClass;
 use crate::contract::{Bound, Contract, FieldType};
 use crate::names::column;
+use crate::rule::{Cells, Rule, Truth};
+use crate::time;
 
 /// The most characters of a record's text that a message repeats.
 const TEXT_MAX: usize = 120;
@@ -58,8 +59,11 @@ impl Fault {
     }
 
     /// What ended the reading of `text`.
-    pub fn stop(stop: Stop, text: &[u8], depth_max: usize) -> Fault {
+    pub fn stop(stop: Stop, text: &[u8], contract: &Contract) -> Fault {
         match stop {
+            Stop::NotJson { at, what } if contract.protects() => {
+                Fault::new(RejectClass::NotJson, format!("not JSON at byte {at}: {what}"))
+            }
             Stop::NotJson { at, what } => {
                 let here = match text.get(at..).unwrap_or_default() {
                     [] => "the end".to_owned(),
@@ -69,7 +73,8 @@ impl Fault {
                 Fault::new(RejectClass::NotJson, message)
             }
             Stop::TooDeep { at } => {
-                let message = format!("nested deeper than {depth_max} at byte {at}");
+                let max = contract.limits.depth_max;
+                let message = format!("nested deeper than {max} at byte {at}");
                 Fault::new(RejectClass::TooDeep, message)
             }
         }
@@ -101,6 +106,27 @@ impl Fault {
         Fault { class: RejectClass::Missing, field: Some(field), message }
     }
 
+    /// A rule that does not hold for the row in the sink.
+    pub fn rule(rule: &Rule, truth: Truth, contract: &Contract, row: &Sink) -> Fault {
+        let values: Vec<String> = rule.columns().iter().map(|c| value(contract, *c, row)).collect();
+        let what = if truth == Truth::Overflow { "cannot be calculated" } else { "does not hold" };
+        Fault {
+            class: RejectClass::RuleFailed,
+            field: Some(rule.name.clone()),
+            message: format!(
+                "{} {what}: {}",
+                shortened(&rule.text, 4 * TEXT_MAX),
+                values.join(", ")
+            ),
+        }
+    }
+
+    /// Says that the bytes of the record are not kept.
+    pub fn unkept(mut self) -> Fault {
+        self.message.push_str("; its value is not kept, for the contract hashes or drops members");
+        self
+    }
+
     /// A contract without a time for its rows.
     pub fn timeless() -> Fault {
         Fault {
@@ -115,10 +141,18 @@ impl Fault {
             Wrong::Object(object, start, end) => Fault {
                 class: RejectClass::WrongType,
                 field: Some(plan.objects[object].name.clone()),
-                message: format!(
-                    "expected an object, found {}",
-                    cut(text.get(start..end).unwrap_or_default(), TEXT_MAX)
-                ),
+                message: match plan.objects[object].protected {
+                    true => "expected an object".into(),
+                    false => format!(
+                        "expected an object, found {}",
+                        cut(text.get(start..end).unwrap_or_default(), TEXT_MAX)
+                    ),
+                },
+            },
+            Wrong::Column(column, _) if plan.hashed[column] => Fault {
+                class: RejectClass::WrongType,
+                field: Some(contract.fields[column].path.to_string()),
+                message: "expected a string".into(),
             },
             Wrong::Column(column, Problem { reason, start, end }) => {
                 let value = cut(text.get(start..end).unwrap_or_default(), TEXT_MAX);
@@ -190,6 +224,22 @@ fn render(bound: Bound, kind: FieldType) -> String {
         (Bound::Exact(value), _) => value.to_string(),
         (Bound::Double(value), _) => value.to_string(),
     }
+}
+
+/// `column = value` for a message.
+fn value(contract: &Contract, column: usize, row: &Sink) -> String {
+    let field = &contract.fields[column];
+    let exact = |render: &dyn Fn(i128) -> String| row.exact(column).map(render);
+    let value = match field.kind {
+        FieldType::String => row.text(column).map(|text| format!("{:?}", cut(text, TEXT_MAX))),
+        FieldType::Boolean => row.boolean(column).map(|value| value.to_string()),
+        FieldType::Double => row.double(column).map(|value| value.to_string()),
+        FieldType::Timestamp => exact(&|us| time::render(us as i64)),
+        FieldType::Date => exact(&|day| time::render(day as i64 * time::DAY_US)[..10].to_owned()),
+        FieldType::Json => (!row.is_null(column)).then(|| "…".to_owned()),
+        kind => exact(&|number| render(Bound::Exact(number), kind)),
+    };
+    format!("{} = {}", field.name, value.as_deref().unwrap_or("null"))
 }
 
 /// The texts of the identity columns, where they could be read.

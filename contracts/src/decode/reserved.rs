@@ -40,15 +40,15 @@ impl Reserved {
     /// Bytes that every row takes: partition, offset, times, and the offsets of the strings.
     pub const WIDTH: usize = 4 + 8 + 8 + 8 + 5 * 4 + 8 * 4 + 12 + 4;
 
-    /// What every row has, whatever becomes of it.
+    /// What every row has, whatever becomes of it. `key` is what may be stored of the record's.
     #[inline]
-    pub fn record(&mut self, row: usize, record: &Record<'_>) {
+    pub fn record(&mut self, row: usize, record: &Record<'_>, key: Option<&[u8]>) {
         self.partition.push(row, record.partition);
         self.offset.push(row, record.offset);
         if let Some(ms) = record.timestamp_ms {
             self.kafka_time.push(row, ms.saturating_mul(1000));
         }
-        if let Some(key) = record.key {
+        if let Some(key) = key {
             self.key.push(row, key);
             self.bytes += key.len();
         }
@@ -67,13 +67,18 @@ impl Reserved {
     /// `_value` and `_headers`.
     pub fn keep(&mut self, row: usize, record: &Record<'_>) {
         if let Some(value) = record.value {
-            self.value.push(row, value);
-            self.bytes += value.len();
+            self.keep_value(row, value);
         }
         self.scratch.clear();
         headers_json(record.headers, &mut self.scratch);
         self.headers.push(row, &self.scratch);
         self.bytes += self.scratch.len();
+    }
+
+    /// `_value` alone.
+    pub fn keep_value(&mut self, row: usize, value: &[u8]) {
+        self.value.push(row, value);
+        self.bytes += value.len();
     }
 
     /// `_error` of a rejected row.

@@ -13,7 +13,7 @@
 //! gives the record to the general way.
 
 use super::general::outside;
-use super::plan::{Plan, TOP};
+use super::plan::Plan;
 use super::scan::{self, Quoted};
 use super::sink::{Sink, Unknown};
 
@@ -181,7 +181,7 @@ impl Shapes {
                 }
             } else {
                 let unknown = self.unknown.get(token.wrapping_sub(plan.tokens));
-                let scope = unknown.map_or(TOP, |(scope, _)| *scope);
+                let scope = unknown.map_or_else(|| plan.unstored_scope(token), |(scope, _)| *scope);
                 let Ok(end) = sink.row.skip(text, start, outside(scope)) else { return false };
                 if unknown.is_some() {
                     let Quoted { start: from, end: to, escaped } = gap.name;

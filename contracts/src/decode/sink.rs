@@ -6,6 +6,8 @@ use super::plan::{Plan, TokenSet};
 use super::scan::{self, Depth, Quoted, Stop};
 use super::store::{ClosedList, Column, Store};
 use crate::contract::Contract;
+use crate::privacy::HashKey;
+use crate::rule::Cells;
 
 /// Why a value cannot stand in its column. The text of the value is kept beside it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -99,6 +101,10 @@ pub(super) struct Row {
     open: Vec<u8>,
     /// Scratch: a string without its escapes.
     pub plain: Vec<u8>,
+    /// The key of hashed columns.
+    pub key: Option<HashKey>,
+    /// Scratch: a hash.
+    pub hash: Vec<u8>,
 }
 
 impl Sink {
@@ -119,6 +125,8 @@ impl Sink {
             unknowns: Vec::new(),
             open: Vec::new(),
             plain: Vec::new(),
+            key: contract.hash_key.clone(),
+            hash: Vec::new(),
         };
         Sink { columns: Column::all(contract), row }
     }
@@ -147,6 +155,7 @@ impl Sink {
         let row = &mut self.row;
         let end = match store {
             Store::Text(values, rule) => row.text(values, rule, *role, text, at),
+            Store::Hashed(values) => row.hashed(values, text, at),
             Store::Timestamp(values) => row.timestamp(values, *role, text, at),
             Store::Date(values) => row.date(values, text, at),
             Store::Boolean(values) => row.boolean(values, text, at),
@@ -166,7 +175,7 @@ impl Sink {
     fn other(&mut self, column: usize, text: &[u8], at: usize) -> Result<usize, Trouble> {
         let Column { store, depth, .. } = &self.columns[column];
         let (expected, numeric) = match store {
-            Store::Text(..) => ("a string", false),
+            Store::Text(..) | Store::Hashed(_) => ("a string", false),
             Store::Timestamp(_) => ("a string that holds a time", false),
             Store::Date(_) => ("a string that holds a date", false),
             Store::Boolean(_) => ("true or false", false),
@@ -199,6 +208,42 @@ impl Sink {
     /// Bytes that every row takes.
     pub fn width(&self) -> usize {
         self.columns.iter().map(Column::width).sum()
+    }
+}
+
+/// The row that is being read.
+impl Cells for Sink {
+    #[inline]
+    fn exact(&self, column: usize) -> Option<i128> {
+        self.columns[column].exact(self.row.number)
+    }
+
+    #[inline]
+    fn double(&self, column: usize) -> Option<f64> {
+        match &self.columns[column].store {
+            Store::Double(values, _) => values.get(self.row.number),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn text(&self, column: usize) -> Option<&[u8]> {
+        match &self.columns[column].store {
+            Store::Text(values, _) => values.get(self.row.number),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn boolean(&self, column: usize) -> Option<bool> {
+        match &self.columns[column].store {
+            Store::Boolean(values) => values.get(self.row.number),
+            _ => None,
+        }
+    }
+
+    fn is_null(&self, column: usize) -> bool {
+        self.columns[column].is_null(self.row.number)
     }
 }
 
@@ -254,7 +299,7 @@ pub(super) fn problem<T>(reason: Reason, start: usize, end: usize) -> Result<T, 
 }
 
 /// The end of a bare `NaN`, `Infinity` or `-Infinity` at `at`, as JavaScript and Python write them.
-fn infinite(text: &[u8], at: usize) -> Option<usize> {
+pub(super) fn infinite(text: &[u8], at: usize) -> Option<usize> {
     let rest = text.get(at..)?;
     let word = ["NaN", "Infinity", "-Infinity"].iter().find(|w| rest.starts_with(w.as_bytes()))?;
     let end = at + word.len();

@@ -35,11 +35,18 @@ pub(super) struct Column {
 #[derive(Debug)]
 pub(super) enum Store {
     Text(Bytes, TextRule),
+    /// Hashes of strings.
+    Hashed(Bytes),
     Boolean(Fixed<bool>),
     Int(Fixed<i32>, WholeRule),
     Long(Fixed<i64>, WholeRule),
     Double(Fixed<f64>, Range<f64>),
-    Decimal { values: Fixed<i128>, precision: u8, scale: u8, range: Range<i128> },
+    Decimal {
+        values: Fixed<i128>,
+        precision: u8,
+        scale: u8,
+        range: Range<i128>,
+    },
     Timestamp(Fixed<i64>),
     Date(Fixed<i32>),
     Json(Bytes),
@@ -141,6 +148,7 @@ impl Column {
             WholeRule { range: exact_range(rule.minimum, rule.maximum), values }
         };
         let store = match field.kind {
+            FieldType::String if field.hashed => Store::Hashed(Bytes::default()),
             FieldType::String => {
                 let values = ClosedList::new(&rule.values);
                 let length_min = rule.length_min.unwrap_or(0);
@@ -183,7 +191,9 @@ impl Column {
     /// Takes back what rows from `rows` on have pushed.
     pub fn truncate(&mut self, rows: usize) {
         match &mut self.store {
-            Store::Text(values, _) | Store::Json(values) => values.truncate(rows),
+            Store::Text(values, _) | Store::Hashed(values) | Store::Json(values) => {
+                values.truncate(rows);
+            }
             Store::Boolean(values) => values.truncate(rows),
             Store::Int(values, _) | Store::Date(values) => values.truncate(rows),
             Store::Long(values, _) | Store::Timestamp(values) => values.truncate(rows),
@@ -192,11 +202,36 @@ impl Column {
         }
     }
 
+    /// The exact value of a row, if there is one.
+    #[inline]
+    pub fn exact(&self, row: usize) -> Option<i128> {
+        match &self.store {
+            Store::Int(values, _) | Store::Date(values) => values.get(row).map(i128::from),
+            Store::Long(values, _) | Store::Timestamp(values) => values.get(row).map(i128::from),
+            Store::Decimal { values, .. } => values.get(row),
+            _ => None,
+        }
+    }
+
+    /// Is there no value for the row?
+    pub fn is_null(&self, row: usize) -> bool {
+        match &self.store {
+            Store::Text(values, _) | Store::Hashed(values) | Store::Json(values) => {
+                values.get(row).is_none()
+            }
+            Store::Boolean(values) => values.get(row).is_none(),
+            Store::Double(values, _) => values.get(row).is_none(),
+            _ => self.exact(row).is_none(),
+        }
+    }
+
     /// The rows as an array; the column is empty then.
     pub fn finish(&mut self, rows: usize) -> ArrayRef {
         let kind = &self.data_type;
         match &mut self.store {
-            Store::Text(values, _) | Store::Json(values) => values.finish_utf8(rows),
+            Store::Text(values, _) | Store::Hashed(values) | Store::Json(values) => {
+                values.finish_utf8(rows)
+            }
             Store::Boolean(values) => values.finish_bool(rows),
             Store::Int(values, _) => values.finish::<Int32Type>(rows, kind),
             Store::Date(values) => values.finish::<Date32Type>(rows, kind),
@@ -211,7 +246,8 @@ impl Column {
     pub fn width(&self) -> usize {
         match &self.store {
             Store::Boolean(_) => 1,
-            Store::Text(..) | Store::Json(_) | Store::Int(..) | Store::Date(_) => 4,
+            Store::Text(..) | Store::Hashed(_) | Store::Json(_) => 4,
+            Store::Int(..) | Store::Date(_) => 4,
             Store::Long(..) | Store::Timestamp(_) | Store::Double(..) => 8,
             Store::Decimal { .. } => 16,
         }

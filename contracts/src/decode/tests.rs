@@ -2,8 +2,10 @@
 
 mod generate;
 mod oracle;
+mod personal;
 mod properties;
 mod rejects;
 mod rows;
+mod rules;
 mod support;
 mod values;

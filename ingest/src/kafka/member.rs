@@ -8,6 +8,7 @@ use tracing::{debug, info, warn};
 use weir_contract::class::ErrorClass;
 
 use super::batch::KafkaBatch;
+use super::census::Census;
 use super::errors::{self, Meaning};
 use super::native::{Consumer, Control, Failure, Protocol};
 use super::positions::{BatchSize, Positions};
@@ -40,6 +41,9 @@ pub struct KafkaSource {
     /// What comes next, before anything is asked of librdkafka.
     due: VecDeque<Result<Event<KafkaBatch>, SourceError>>,
     rejoin: Rejoin,
+    census: Census,
+    /// The topic's id, where the broker cannot be asked for it.
+    topic_id: Option<String>,
     /// No broker could be reached when last heard of.
     down: bool,
 }
@@ -63,10 +67,18 @@ impl KafkaSource {
             rebalance: None,
             due: VecDeque::new(),
             rejoin: Rejoin::default(),
+            census: Census::default(),
+            topic_id: None,
             down: false,
         };
         source.consumer()?;
         Ok(source)
+    }
+
+    /// With an id for the topic, for a broker that cannot be asked for it: librdkafka's in-process one
+    /// has no controller.
+    pub fn with_topic_id(self, id: &str) -> KafkaSource {
+        KafkaSource { topic_id: Some(id.into()), ..self }
     }
 
     pub(super) fn settings(&self) -> &KafkaSettings {
@@ -76,7 +88,7 @@ impl KafkaSource {
     pub(super) fn ask_identity(&mut self) -> Result<Identity, SourceError> {
         self.consumer()?;
         match &self.consumer {
-            Some(consumer) => identify(consumer, &self.settings),
+            Some(consumer) => identify(consumer, &self.settings, self.topic_id.as_deref()),
             None => Err(no_client()),
         }
     }
@@ -114,6 +126,12 @@ impl KafkaSource {
             }
             if !self.join(deadline)? {
                 return Ok(Event::Idle);
+            }
+            if let Some(consumer) = &self.consumer
+                && let Some(members) =
+                    self.census.answer(consumer, &self.settings.group, Instant::now())
+            {
+                return Ok(Event::Members(members));
             }
             // While a rebalance is unanswered librdkafka keeps every partition still.
             let left = deadline.saturating_duration_since(Instant::now());
@@ -340,6 +358,7 @@ impl KafkaSource {
             return Err(bug(&format!("partitions {wanted:?} wait to be started, not {offsets:?}")));
         }
         self.rebalance = None;
+        self.census.begin(Instant::now());
         let astray = self.reposition()?;
         let consumer = self.consumer()?;
         consumer.forward(&wanted);
@@ -496,6 +515,7 @@ impl KafkaSource {
 
     /// Gives up the membership.
     fn reset(&mut self, failure: &Failure) -> Event<KafkaBatch> {
+        self.census = Census::default();
         self.consumer = None;
         self.member = false;
         self.positions.clear();

@@ -6,11 +6,13 @@
 //! from one thread and may block it.
 
 mod batch;
+mod census;
 mod errors;
 mod lookup;
 mod member;
 mod native;
 mod positions;
+mod sample;
 mod settings;
 
 use std::time::Duration;
@@ -79,19 +81,42 @@ impl Source for KafkaSource {
     }
 }
 
+impl KafkaSource {
+    /// Calls `f` with the values of the topic's newest records, about `records_max` of them over
+    /// all partitions. Joins no group.
+    pub fn sample(
+        &mut self,
+        records_max: usize,
+        f: &mut dyn FnMut(Option<&[u8]>),
+    ) -> Result<(), SourceError> {
+        let partitions = self.ask_identity()?.partitions;
+        let marks = self.ask_watermarks(&partitions)?;
+        sample::read(self.settings(), &sample::ranges(&marks, records_max), f)
+    }
+}
+
 /// Asks the cluster what the topic is.
-fn identify(consumer: &Consumer, settings: &KafkaSettings) -> Result<Identity, SourceError> {
+fn identify(
+    consumer: &Consumer,
+    settings: &KafkaSettings,
+    topic_id: Option<&str>,
+) -> Result<Identity, SourceError> {
     let Some(cluster) = consumer.cluster_id(ANSWER) else {
         return Err(SourceError::new(
             ErrorClass::Retry,
             format!(
-                "no Kafka broker answers at {} within {} s; is it running, and is the address right?",
+                "no Kafka broker answers at {} within {} s; is it running, and is the address, \
+                 kafka.bootstrap_servers, right?",
                 settings.bootstrap,
                 ANSWER.as_secs()
             ),
         ));
     };
-    let (topic_id, mut partitions) = consumer.describe(ANSWER).map_err(|failure| {
+    let described = match topic_id {
+        Some(id) => consumer.partitions(ANSWER).map(|partitions| (Some(id.into()), partitions)),
+        None => consumer.describe(ANSWER),
+    };
+    let (topic_id, mut partitions) = described.map_err(|failure| {
         if matches!(failure.code, Code::UnknownTopicOrPartition | Code::UnknownTopic) {
             let message = format!(
                 "topic {} does not exist in the Kafka cluster {cluster} at {}; create it, or \

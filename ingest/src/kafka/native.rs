@@ -1,4 +1,5 @@
-//! librdkafka, safely: the only place in Weir with `unsafe`.
+//! librdkafka, safely: the only place in Weir with `unsafe`, beside what the cluster is asked
+//! ([`admin`]).
 //!
 //! Two rules keep it sound. Whatever came from a client (queues, messages) holds an `Arc` of its
 //! [`Handle`], so that the client is destroyed last. And librdkafka's objects are thread-safe, but
@@ -13,7 +14,9 @@ use std::time::{Duration, Instant};
 use rdkafka::bindings as rd;
 use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr as Raw};
 
-use crate::source::Watermarks;
+mod admin;
+
+pub(super) use admin::Question;
 
 /// How long leaving a group may take.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -410,96 +413,6 @@ impl Consumer {
             Some(copy)
         }
     }
-
-    /// The topic's id (none from a broker that has none) and partitions, as the cluster says now.
-    pub(super) fn describe(&self, wait: Duration) -> Result<(Option<String>, Vec<i32>), Failure> {
-        let options = Options::new(&self.handle, wait)?;
-        let queue = Queue::new(&self.handle)?;
-        let mut names = [self.topic.as_ptr()];
-        // SAFETY: all arguments live until the call returns, which copies them; the collection is
-        // ours.
-        unsafe {
-            let topics = rd::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), 1);
-            rd::rd_kafka_DescribeTopics(self.handle.ptr(), topics, options.0.as_ptr(), queue.ptr());
-            rd::rd_kafka_TopicCollection_destroy(topics);
-        }
-        let event = answer(&queue, wait)?;
-        // SAFETY: what the result holds lives as long as the event.
-        unsafe {
-            let result = rd::rd_kafka_event_DescribeTopics_result(event.ptr());
-            let mut count = 0;
-            let topics = rd::rd_kafka_DescribeTopics_result_topics(result, &mut count);
-            let topic = match slice(topics.cast_const(), count) {
-                [topic] => *topic,
-                _ => return Err(Failure::new(Code::Fail, "no description of the topic")),
-            };
-            check_borrowed(rd::rd_kafka_TopicDescription_error(topic))?;
-            let id = rd::rd_kafka_TopicDescription_topic_id(topic);
-            let id = (!id.is_null()).then(|| {
-                let high = rd::rd_kafka_Uuid_most_significant_bits(id) as u64;
-                let low = rd::rd_kafka_Uuid_least_significant_bits(id) as u64;
-                u128::from(high) << 64 | u128::from(low)
-            });
-            let partitions = rd::rd_kafka_TopicDescription_partitions(topic, &mut count);
-            let partitions = slice(partitions.cast_const(), count)
-                .iter()
-                .map(|p| rd::rd_kafka_TopicPartitionInfo_partition(*p))
-                .collect();
-            Ok((id.filter(|id| *id != 0).map(super::topic_id), partitions))
-        }
-    }
-
-    /// The partitions' offsets: three questions, asked at the same time.
-    pub(super) fn watermarks(
-        &self,
-        partitions: &[i32],
-        wait: Duration,
-    ) -> Result<Vec<Watermarks>, Failure> {
-        const EARLIEST: i64 = rd::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_EARLIEST as i64;
-        const LATEST: i64 = rd::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST as i64;
-        if partitions.is_empty() {
-            return Ok(Vec::new());
-        }
-        let low = self.list_offsets(partitions, EARLIEST, false, wait)?;
-        let stable = self.list_offsets(partitions, LATEST, true, wait)?;
-        let high = self.list_offsets(partitions, LATEST, false, wait)?;
-        let low = offsets_of(&answer(&low, wait)?, partitions)?;
-        let stable = offsets_of(&answer(&stable, wait)?, partitions)?;
-        let high = offsets_of(&answer(&high, wait)?, partitions)?;
-        let all = partitions.iter().zip(low).zip(stable.into_iter().zip(high));
-        Ok(all
-            .map(|((partition, low), (stable, high))| Watermarks {
-                partition: *partition,
-                low,
-                high,
-                stable,
-            })
-            .collect())
-    }
-
-    fn list_offsets(
-        &self,
-        partitions: &[i32],
-        spec: i64,
-        committed: bool,
-        wait: Duration,
-    ) -> Result<Queue, Failure> {
-        let options = Options::new(&self.handle, wait)?;
-        let level = if committed {
-            rd::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED
-        } else {
-            rd::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED
-        };
-        let list = List::new(&self.topic, partitions.iter().map(|p| (*p, spec)))?;
-        let queue = Queue::new(&self.handle)?;
-        // SAFETY: all arguments live until the calls return, which copy them.
-        unsafe {
-            let options = options.0.as_ptr();
-            check_error(rd::rd_kafka_AdminOptions_set_isolation_level(options, level))?;
-            rd::rd_kafka_ListOffsets(self.handle.ptr(), list.ptr(), options, queue.ptr());
-        }
-        Ok(queue)
-    }
 }
 
 impl Drop for Consumer {
@@ -522,69 +435,6 @@ impl Drop for Consumer {
             }
         }
     }
-}
-
-struct Options(NonNull<rd::rd_kafka_AdminOptions_t>);
-
-impl Options {
-    fn new(client: &Arc<Handle>, wait: Duration) -> Result<Options, Failure> {
-        let mut error = [0 as c_char; 256];
-        // SAFETY: the client lives; the options are ours.
-        unsafe {
-            let any = rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_ANY;
-            let options = NonNull::new(rd::rd_kafka_AdminOptions_new(client.ptr(), any))
-                .map(Options)
-                .ok_or_else(|| Failure::new(Code::Fail, "cannot make admin options"))?;
-            check(rd::rd_kafka_AdminOptions_set_request_timeout(
-                options.0.as_ptr(),
-                millis(wait).max(1),
-                error.as_mut_ptr(),
-                error.len(),
-            ))?;
-            Ok(options)
-        }
-    }
-}
-
-impl Drop for Options {
-    fn drop(&mut self) {
-        // SAFETY: the options are ours.
-        unsafe { rd::rd_kafka_AdminOptions_destroy(self.0.as_ptr()) }
-    }
-}
-
-/// The answer to an admin call.
-fn answer(queue: &Queue, wait: Duration) -> Result<Event, Failure> {
-    // The call has its own timeout; a little more, so that it is the one to say what is wrong.
-    let deadline = Instant::now() + wait + Duration::from_millis(500);
-    let event = queue.poll(deadline - Instant::now()).ok_or_else(Failure::timed_out)?;
-    event.error()?;
-    Ok(event)
-}
-
-/// The offsets in an answer of ListOffsets, in the order of `partitions`.
-fn offsets_of(event: &Event, partitions: &[i32]) -> Result<Vec<i64>, Failure> {
-    // SAFETY: what the result holds lives as long as the event.
-    let found = unsafe {
-        let mut count = 0;
-        let result = rd::rd_kafka_event_ListOffsets_result(event.ptr());
-        let infos = rd::rd_kafka_ListOffsets_result_infos(result, &mut count);
-        let mut found = std::collections::HashMap::with_capacity(count);
-        for info in slice(infos.cast_const(), count) {
-            let element = rd::rd_kafka_ListOffsetsResultInfo_topic_partition(*info);
-            check((*element).err)?;
-            found.insert((*element).partition, (*element).offset);
-        }
-        found
-    };
-    partitions
-        .iter()
-        .map(|partition| {
-            found.get(partition).copied().ok_or_else(|| {
-                Failure::new(Code::UnknownPartition, format!("no partition {partition}"))
-            })
-        })
-        .collect()
 }
 
 /// Messages of ours, in order.

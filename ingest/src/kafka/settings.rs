@@ -142,7 +142,7 @@ struct Memory {
 
 impl Memory {
     fn divide(total: usize) -> Memory {
-        let total = total.max(8 * MIB);
+        let total = total.max(4 * MIB);
         Memory {
             batch_bytes: total / 4,
             queue_bytes: total / 4,
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn the_parts_of_the_memory_fit_into_it() {
-        for total in [8 * MIB, 16 * MIB, 64 * MIB, 512 * MIB] {
+        for total in [4 * MIB, 8 * MIB, 16 * MIB, 64 * MIB, 512 * MIB] {
             let memory = Memory::divide(total);
             // The bookkeeping of the queue, its bytes, a batch, and a fetch unpacked threefold.
             let sum = memory.queue_records * RECORD_OVERHEAD

@@ -1,10 +1,12 @@
 //! `weir ingest`: one thread for each stream, each with a Kafka client and a loop of its own.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use weir_contract::class::ErrorClass;
+use weir_contract::contract::Contract;
 use weir_ingest::flush::FlushLimits;
 use weir_ingest::kafka::KafkaSource;
 use weir_ingest::stream::{Settings, Until};
@@ -13,7 +15,7 @@ use super::stream_job::{Ended, Job};
 use super::{kafka_settings, lake, selected};
 use crate::cli;
 use crate::commands::contracts;
-use crate::config::Config;
+use crate::config::{Config, Stream};
 use crate::failure::Failure;
 use crate::session::{Done, Session};
 use crate::shutdown;
@@ -28,8 +30,31 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(9);
 /// Ingests the selected streams.
 pub fn run(asked: &cli::Ingest, session: &mut Session) -> Result<Done, Failure> {
     let config = session.config()?;
-    let streams = selected(&config, &asked.streams)?;
-    let lake = Arc::new(lake(&config, true)?);
+    let runtime = session.runtime()?;
+    // Signals are heard, and timers made, on the runtime.
+    let entered = runtime.enter();
+    let shutdown = shutdown::listen()?;
+    let jobs = jobs(asked, &config, &shutdown)?;
+    let bounded = asked.until_latest || asked.duration.is_some();
+    shutdown::give_up(&shutdown, GIVE_UP_AFTER, if bounded { 75 } else { 0 });
+    let threads: Vec<_> = jobs.into_iter().map(|job| job.start(runtime.handle())).collect();
+    let ended = threads.into_iter().map(|thread| thread.join()).collect::<Result<Vec<_>, _>>();
+    drop(entered);
+    // A commit that the streams no longer wait for is not waited for here either.
+    runtime.shutdown_background();
+    let Ok(ended) = ended else { return Err(Failure::bug("a stream's thread panicked")) };
+    tell(asked, session, ended)
+}
+
+/// A job for each selected stream, ready to run.
+pub fn jobs(
+    asked: &cli::Ingest,
+    config: &Config,
+    shutdown: &Arc<AtomicBool>,
+) -> Result<Vec<Job>, Failure> {
+    let streams = selected(config, &asked.streams)?;
+    let files: Vec<_> = streams.iter().map(|(_, stream)| stream.contract.clone()).collect();
+    let contracts = contracts::load(&files, config.hash_key.as_ref())?;
     let memory = config.ingest.memory_max as usize / streams.len().max(1);
     if memory < STREAM_MEMORY_MIN {
         return Err(Failure::config(format!(
@@ -39,35 +64,21 @@ pub fn run(asked: &cli::Ingest, session: &mut Session) -> Result<Done, Failure> 
         ))
         .next("raise ingest.memory_max, or spread the streams over several processes"));
     }
-    let runtime = session.runtime()?;
-    // Signals are heard, and timers made, on the runtime.
-    let _entered = runtime.enter();
-    let shutdown = shutdown::listen()?;
-    let bounded = asked.until_latest || asked.duration.is_some();
-    shutdown::give_up(&shutdown, GIVE_UP_AFTER, if bounded { 75 } else { 0 });
-    let mut jobs = Vec::new();
-    for (name, stream) in streams {
-        let settings = settings(asked, &config, memory);
-        let kafka = kafka_settings(&config, &name, &stream.topic, settings.source_memory)?;
-        jobs.push(Job {
+    let lake = Arc::new(lake(config, true)?);
+    let job = |((name, stream), contract): ((String, Stream), Arc<Contract>)| {
+        let settings = settings(asked, config, memory);
+        let kafka = kafka_settings(config, &name, &stream.topic, settings.source_memory)?;
+        Ok(Job {
             lake: lake.clone(),
-            contract: contracts::load(&stream.contract)?,
+            contract,
             source: KafkaSource::open(kafka).map_err(|e| Failure::new(e.class, e.message))?,
             settings,
             shutdown: shutdown.clone(),
             name,
-        });
-    }
-    let threads: Vec<_> = jobs
-        .into_iter()
-        .map(|job| {
-            let handle = runtime.handle().clone();
-            std::thread::spawn(move || handle.block_on(job.run()))
+            listen: Box::new(|_| {}),
         })
-        .collect();
-    let ended = threads.into_iter().map(|thread| thread.join()).collect::<Result<Vec<_>, _>>();
-    let Ok(ended) = ended else { return Err(Failure::bug("a stream's thread panicked")) };
-    tell(asked, session, ended)
+    };
+    streams.into_iter().zip(contracts).map(job).collect()
 }
 
 fn settings(asked: &cli::Ingest, config: &Config, memory: usize) -> Settings {
@@ -106,7 +117,9 @@ fn tell(asked: &cli::Ingest, session: &mut Session, ended: Vec<Ended>) -> Result
             if result.is_err() { ", then stopped" } else { "" }
         ))?;
         let mut object = serde_json::to_value(&report).unwrap_or(Value::Null);
-        object["memory_peak"] = json!(report.memory_peak);
+        if let Err(error) = &result {
+            object["error"] = json!({"error_class": error.class.name(), "message": error.message});
+        }
         results.insert(name.clone(), object);
         if let Err(error) = result {
             failures.push((name, error));
@@ -122,5 +135,8 @@ fn tell(asked: &cli::Ingest, session: &mut Session, ended: Vec<Ended>) -> Result
         return Ok(if asked.exit_99_when_idle && idle { Done::Idle } else { Done::Done });
     };
     let failure = Failure::new(worst.class, &worst.message);
-    Err(failures.iter().fold(failure, |failure, (name, _)| failure.at(format!("stream {name}"))))
+    Err(failures.iter().fold(failure, |failure, (name, error)| match error == worst {
+        true => failure.at(format!("stream {name}")),
+        false => failure.at(format!("stream {name}: {error}")),
+    }))
 }

@@ -2,12 +2,16 @@
 
 pub mod config;
 pub mod contracts;
+mod csv_events;
+mod event_sink;
 pub mod ingest;
 pub mod lag;
 pub mod look;
 pub mod query;
+pub mod quickstart;
 pub mod redrive;
 pub mod rejects;
+pub mod simulate;
 mod stream_job;
 pub mod verify;
 pub mod whereabouts;
@@ -27,6 +31,7 @@ use crate::session::{Done, Session};
 pub fn run(command: Command, session: &mut Session) -> Result<Done, Failure> {
     match command {
         Command::Contracts(Contracts::Check(asked)) => contracts::check(&asked, session),
+        Command::Contracts(Contracts::Infer(asked)) => contracts::infer(&asked, session),
         Command::Ingest(asked) => ingest::run(&asked, session),
         Command::Lag(asked) => lag::run(&asked, session),
         Command::Verify(asked) => verify::run(&asked, session),
@@ -37,6 +42,8 @@ pub fn run(command: Command, session: &mut Session) -> Result<Done, Failure> {
         Command::Redrive(asked) => redrive::run(&asked, session),
         Command::Where(asked) => whereabouts::run(&asked, session),
         Command::Config => config::run(session),
+        Command::Quickstart(asked) => quickstart::run(&asked, session),
+        Command::Simulate(asked) => simulate::run(&asked, session),
     }
 }
 
@@ -86,16 +93,20 @@ fn kafka_settings(
     topic: &str,
     memory: usize,
 ) -> Result<KafkaSettings, Failure> {
-    let Some(bootstrap) = config.kafka.bootstrap_servers.clone() else {
-        return Err(Failure::new(ErrorClass::BadConfig, "kafka.bootstrap_servers is not set")
-            .next("set it to host:port of a Kafka broker"));
-    };
     Ok(KafkaSettings {
-        bootstrap,
+        bootstrap: bootstrap(config)?,
         topic: topic.into(),
         group: format!("{}.{stream}", config.kafka.group_prefix),
         instance: config.kafka.instance.clone(),
         memory,
         properties: reads_of(&config.kafka.properties)?.into_iter().collect(),
+    })
+}
+
+/// The brokers of the config.
+fn bootstrap(config: &Config) -> Result<String, Failure> {
+    config.kafka.bootstrap_servers.clone().ok_or_else(|| {
+        Failure::new(ErrorClass::BadConfig, "kafka.bootstrap_servers is not set")
+            .next("set it to host:port of a Kafka broker")
     })
 }

@@ -3,7 +3,7 @@
 use arrow::array::RecordBatch;
 use arrow::util::pretty::pretty_format_batches;
 use futures::TryStreamExt;
-use weir_catalog::session::{At, Session as Sql};
+use weir_catalog::session::{Answer, At, Session as Sql};
 
 use super::{lake, sql};
 use crate::cli;
@@ -31,14 +31,18 @@ pub fn run(asked: &cli::Query, session: &mut Session) -> Result<Done, Failure> {
         for table in answer.tables.iter().filter(|_| at != At::Current) {
             tracing::info!(table = %table.table, snapshot_id = table.snapshot, "read {table}");
         }
-        let batches = match answer.batches.is_empty() {
-            true => vec![RecordBatch::new_empty(answer.schema)],
-            false => answer.batches,
-        };
-        let table = pretty_format_batches(&batches).map_err(shown)?;
-        session.output.line(&table.to_string())?;
+        session.output.line(&pretty(answer)?)?;
         Ok(Done::Done)
     })
+}
+
+/// The rows as a table for people.
+pub fn pretty(answer: Answer) -> Result<String, Failure> {
+    let batches = match answer.batches.is_empty() {
+        true => vec![RecordBatch::new_empty(answer.schema)],
+        false => answer.batches,
+    };
+    Ok(pretty_format_batches(&batches).map_err(shown)?.to_string())
 }
 
 /// One JSON object per row, as rows come.

@@ -22,17 +22,16 @@ const COLUMNS: [Column; 4] = [
 pub fn run(asked: &cli::Redrive, session: &mut Session) -> Result<Done, Failure> {
     let config = session.config()?;
     let lake = lake(&config, false)?;
+    let streams = selected(&config, &asked.filter.streams)?;
     // All contracts first: a mistake in one of them shall not leave the work half done.
-    let mut streams = Vec::new();
-    for (name, stream) in selected(&config, &asked.filter.streams)? {
-        streams.push((name, contracts::load(&stream.contract)?));
-    }
+    let files: Vec<_> = streams.iter().map(|(_, stream)| stream.contract.clone()).collect();
+    let contracts = contracts::load(&files, config.hash_key.as_ref())?;
     let runtime = session.runtime()?;
     // Signals are heard, and timers made, on the runtime.
     let _entered = runtime.enter();
     let shutdown = shutdown::listen()?;
     let (mut results, mut accepted, mut failure) = (Map::new(), 0, None);
-    for (name, contract) in streams {
+    for ((name, _), contract) in streams.into_iter().zip(contracts) {
         let table = TableName::raw(&name);
         let known = runtime.block_on(lake.table(&table)).map_err(Failure::catalog)?;
         if known.is_none() && asked.filter.streams.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::thread::JoinHandle;
 
 use weir_catalog::Lake;
 use weir_contract::contract::Contract;
@@ -19,6 +20,8 @@ pub struct Job {
     pub source: KafkaSource,
     pub settings: Settings,
     pub shutdown: Arc<AtomicBool>,
+    /// Hears what happens, besides the log.
+    pub listen: Box<dyn FnMut(&IngestEvent) + Send>,
 }
 
 /// How a stream ended.
@@ -29,11 +32,20 @@ pub struct Ended {
 }
 
 impl Job {
+    /// Runs the stream on a thread of its own.
+    pub fn start(self, runtime: &tokio::runtime::Handle) -> JoinHandle<Ended> {
+        let runtime = runtime.clone();
+        std::thread::spawn(move || runtime.block_on(self.run()))
+    }
+
     /// Runs the stream to its end.
-    pub async fn run(self) -> Ended {
-        let Job { name, lake, contract, mut source, settings, shutdown } = self;
+    async fn run(self) -> Ended {
+        let Job { name, lake, contract, mut source, settings, shutdown, mut listen } = self;
         let table = TableName::raw(&name);
-        let mut listen = |event: &IngestEvent| log(&name, &table, event);
+        let mut listen = |event: &IngestEvent| {
+            log(&name, &table, event);
+            listen(event);
+        };
         let stream = Stream {
             lake,
             source: &mut source,

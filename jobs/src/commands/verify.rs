@@ -34,6 +34,9 @@ pub fn run(asked: &cli::Verify, session: &mut Session) -> Result<Done, Failure> 
         session.output.object(&serde_json::to_value(report).unwrap_or_default())?;
         session.output.say(report.to_string().trim_end())?;
     }
+    if reports.is_empty() {
+        session.output.say("there is no table yet: nothing to verify")?;
+    }
     session.output.result("tables", reports.len());
     session.output.result("findings", findings);
     if findings == 0 {

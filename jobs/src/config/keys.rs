@@ -160,6 +160,15 @@ pub const KEYS: &[Key] = &[
               the next batch fills while the last one is committed.",
     },
     Key {
+        path: "privacy.hash_key",
+        kind: Kind::Text,
+        default: Default::Unset,
+        env: true,
+        doc: "Key of the hashes that stand in place of personal data where a contract says \
+              `weir.policy: hash`, by reference only: `\"env:NAME\"` or `\"file:/path\"`; at least 16 \
+              bytes. With another key the same value has another hash.",
+    },
+    Key {
         path: "log.format",
         kind: Kind::Choice(&["auto", "human", "json"]),
         default: Default::Text("auto"),

@@ -9,7 +9,7 @@ use weir_ingest::resume::Start;
 
 use super::join;
 use super::raw::{Found, Raw, show_path};
-use super::secret::Property;
+use super::secret::{HASH_KEY, Property};
 use super::value::{Value, show_size};
 use crate::cli::LogFormat;
 
@@ -26,6 +26,8 @@ pub struct Config {
     pub ingest: Ingest,
     /// Logging.
     pub log: Log,
+    /// Key of the hashes of personal data.
+    pub hash_key: Option<Property>,
     /// Streams by name.
     pub streams: BTreeMap<String, Stream>,
 }
@@ -104,6 +106,8 @@ pub fn resolve(raw: &mut Raw, folder: &Path) -> Option<Config> {
             kafka: kafka(raw)?,
             ingest: ingest(raw)?,
             log: log(raw)?,
+            hash_key: text(raw, &["privacy", "hash_key"])
+                .and_then(|text| Property::parse(HASH_KEY, text).ok()),
             streams: streams?,
         })
     })();
@@ -192,6 +196,7 @@ fn rules(raw: &mut Raw) {
     check(raw, &["kafka", "bootstrap_servers"], &servers);
     check(raw, &["kafka", "group_prefix"], &|text| name("a group prefix", text));
     check(raw, &["kafka", "instance"], &|text| name("an instance", text));
+    check(raw, &["privacy", "hash_key"], &|text| Property::parse(HASH_KEY, text).map(|_| ()));
     for (stream, _) in raw.streams() {
         check(raw, &["streams", stream, "topic"], &|text| name("a topic", text));
     }

@@ -1,5 +1,5 @@
-//! Properties of librdkafka, some of which are secrets: those are given by reference only, read
-//! when they are needed, and never printed.
+//! Secrets, and the properties of librdkafka, some of which are: they are given by reference only,
+//! read when they are needed, and never printed.
 
 use std::fmt;
 
@@ -16,8 +16,12 @@ pub enum Property {
     File(String),
 }
 
+/// The key of the config that names the key of hashes; no property of librdkafka.
+pub const HASH_KEY: &str = "privacy.hash_key";
+
 /// The properties whose value is a secret.
-const SECRETS: [&str; 6] = [
+const SECRETS: [&str; 7] = [
+    HASH_KEY,
     "sasl.password",
     "sasl.oauthbearer.client.secret",
     "ssl.key.password",

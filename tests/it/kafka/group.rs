@@ -199,6 +199,10 @@ fn a_member_without_partitions_is_told_so() {
     until(&mut [&mut a, &mut b], "b has joined", |m| m[1].joined);
     assert_eq!(a.held, BTreeSet::from([0]));
     assert_eq!(b.held, BTreeSet::new());
+    // Both are told that only one of them holds anything.
+    until(&mut [&mut a, &mut b], "they were counted", |m| m[0].members.is_some());
+    until(&mut [&mut a, &mut b], "they were counted", |m| m[1].members.is_some());
+    assert_eq!((a.members, b.members), (Some(1), Some(1)));
 }
 
 #[test]
@@ -272,7 +276,7 @@ fn held_back_a_member_stays_a_member_and_gets_no_records() {
     let until = Instant::now() + Duration::from_secs(3);
     while Instant::now() < until {
         match now(member.source.next(Duration::from_millis(100), false)).unwrap() {
-            Event::Idle => {}
+            Event::Idle | Event::Members(_) => {}
             other => panic!("{other:?}"),
         }
     }

@@ -110,6 +110,8 @@ pub struct Member {
     pub out_of_range: Vec<(i32, i64)>,
     /// Whether the group has said anything yet.
     pub joined: bool,
+    /// Members with partitions, when last heard of.
+    pub members: Option<usize>,
 }
 
 impl Member {
@@ -123,6 +125,7 @@ impl Member {
             resets: Vec::new(),
             out_of_range: Vec::new(),
             joined: false,
+            members: None,
         }
     }
 
@@ -175,6 +178,7 @@ impl Member {
                 self.ends.clear();
                 self.resets.push(reason);
             }
+            Event::Members(members) => self.members = Some(members),
             Event::Idle => {}
         }
     }

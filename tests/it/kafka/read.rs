@@ -12,6 +12,22 @@ use weir_tests::stack::{Message, Producer};
 use super::harness::{PATIENCE, Topic, now};
 
 #[test]
+fn a_sample_is_the_newest_records_of_each_partition() {
+    let topic = Topic::new(3, &[]);
+    let producer = topic.producer();
+    topic.fill(&producer, 0, 0, 1000);
+    topic.fill(&producer, 1, 0, 5);
+    let mut source = KafkaSource::open(topic.settings()).unwrap();
+    let mut numbers = Vec::new();
+    let mut take = |value: Option<&[u8]>| {
+        numbers.push(i64::from_be_bytes(value.unwrap().try_into().unwrap()));
+    };
+    source.sample(300, &mut take).unwrap();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..5).chain(900..1000).collect::<Vec<i64>>());
+}
+
+#[test]
 fn every_record_comes_once_with_all_it_has() {
     let topic = Topic::new(3, &[]);
     let producer = topic.producer();

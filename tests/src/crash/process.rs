@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::running::signal;
+
 /// What all processes said, counted.
 #[derive(Debug, Default, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Heard {
@@ -27,6 +29,22 @@ pub struct Heard {
     pub rebuilt: u64,
     /// Failures that passed: the broker or the catalog was away for a while.
     pub interrupted: u64,
+    /// Offsets committed that hold no record: markers, aborted and compacted records.
+    pub absent: u64,
+}
+
+impl Heard {
+    /// Adds what others said.
+    pub fn add(&mut self, other: &Heard) {
+        self.commits += other.commits;
+        self.conflicts += other.conflicts;
+        self.fenced += other.fenced;
+        self.abandoned += other.abandoned;
+        self.takeovers += other.takeovers;
+        self.rebuilt += other.rebuilt;
+        self.interrupted += other.interrupted;
+        self.absent += other.absent;
+    }
 }
 
 /// What is known of all processes at the moment.
@@ -38,6 +56,8 @@ pub struct Ear {
     errors: Vec<String>,
 }
 
+type Pending = BTreeSet<(String, String)>;
+
 /// A process of the group.
 pub struct Weir {
     name: String,
@@ -46,8 +66,8 @@ pub struct Weir {
     log: PathBuf,
     child: Option<Child>,
     ear: Arc<Mutex<Ear>>,
-    /// Commits begun and not yet heard of again.
-    pending: Arc<Mutex<BTreeSet<String>>>,
+    /// Commits begun and not yet heard of again: stream and id.
+    pending: Arc<Mutex<Pending>>,
 }
 
 impl Weir {
@@ -89,14 +109,15 @@ impl Weir {
         Ok(())
     }
 
-    /// SIGKILL. Returns the commit that was under way, if any: its outcome is unknown to its writer.
-    pub fn kill(&mut self) -> Result<Option<String>> {
-        let Some(mut child) = self.child.take() else { return Ok(None) };
+    /// SIGKILL. Returns the commits that were under way, stream and id: their outcome is unknown to
+    /// their writer.
+    pub fn kill(&mut self) -> Result<Vec<(String, String)>> {
+        let Some(mut child) = self.child.take() else { return Ok(Vec::new()) };
         child.kill()?;
         child.wait()?;
         // What it had said before it died is still in the pipe.
         std::thread::sleep(Duration::from_millis(30));
-        Ok(lock(&self.pending).first().cloned())
+        Ok(lock(&self.pending).iter().cloned().collect())
     }
 
     /// SIGSTOP, or SIGCONT.
@@ -169,17 +190,8 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn signal(pid: u32, name: &str) -> Result<()> {
-    let mut kill = Command::new("sh");
-    kill.args(["-c", r#"kill -"$1" "$2""#, "sh", name]).arg(pid.to_string());
-    if !kill.status()?.success() {
-        bail!("cannot send SIG{name} to {pid}");
-    }
-    Ok(())
-}
-
 /// Takes one line of the log: `fields.detail` holds the event.
-fn hear(line: &str, name: &str, ear: &mut Ear, pending: &mut BTreeSet<String>) {
+fn hear(line: &str, name: &str, ear: &mut Ear, pending: &mut Pending) {
     let Ok(line) = serde_json::from_str::<Value>(line) else { return };
     if line["level"] == "ERROR" {
         ear.errors.push(line["fields"]["message"].to_string());
@@ -187,21 +199,22 @@ fn hear(line: &str, name: &str, ear: &mut Ear, pending: &mut BTreeSet<String>) {
     let Some(detail) = line["fields"]["detail"].as_str() else { return };
     let Ok(event) = serde_json::from_str::<Value>(detail) else { return };
     let commit_id = event["commit_id"].as_str().unwrap_or_default().to_string();
+    let stream = line["fields"]["stream"].as_str().unwrap_or_default().to_string();
     match event["event"].as_str().unwrap_or_default() {
         "commit_started" => {
-            pending.insert(commit_id);
+            pending.insert((stream, commit_id));
             return;
         }
         "batch_committed" => {
             ear.heard.commits += 1;
             ear.heard.conflicts += event["conflicts"].as_u64().unwrap_or_default();
+            ear.heard.absent += event["absent"].as_u64().unwrap_or_default();
         }
         "batch_fenced" => ear.heard.fenced += 1,
         "batch_abandoned" => ear.heard.abandoned += 1,
         "client_rebuilt" => ear.heard.rebuilt += 1,
         "interrupted" => ear.heard.interrupted += 1,
         "partitions_started" => {
-            let stream = line["fields"]["stream"].to_string();
             for pair in event["offsets"].as_array().into_iter().flatten() {
                 let key = (stream.clone(), pair[0].as_i64().unwrap_or_default());
                 let before = ear.owners.insert(key, name.to_string());
@@ -210,5 +223,5 @@ fn hear(line: &str, name: &str, ear: &mut Ear, pending: &mut BTreeSet<String>) {
         }
         _ => {}
     }
-    pending.remove(&commit_id);
+    pending.remove(&(stream, commit_id));
 }

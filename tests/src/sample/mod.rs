@@ -3,53 +3,27 @@
 //!
 //! Events are written byte by byte, because the bench makes millions of them.
 
-mod bad;
-mod text;
+use weir_contract::class::RejectClass;
+use weir_fleet::malformed::Malformed;
+pub use weir_fleet::rng::Rng;
+use weir_fleet::text::{decimal, hex, number, time, uuid};
 
-pub use bad::{CLASSES, bad};
-use text::{decimal, hex, number, time, uuid};
+/// The classes that [`bad`] makes: all but `rule_failed`, which depends on a contract's rules.
+pub const CLASSES: [RejectClass; 10] = [
+    RejectClass::NullValue,
+    RejectClass::NotUtf8,
+    RejectClass::NotJson,
+    RejectClass::DuplicateMember,
+    RejectClass::Missing,
+    RejectClass::WrongType,
+    RejectClass::OutOfRange,
+    RejectClass::BadTime,
+    RejectClass::TooLarge,
+    RejectClass::TooDeep,
+];
 
 /// Machines in the sample fleet; ten to a site.
 pub const MACHINES: u64 = 5_000;
-
-/// Pseudo-random numbers (SplitMix64): a seed, a sequence.
-#[derive(Debug, Clone)]
-pub struct Rng(u64);
-
-impl Rng {
-    /// The sequence of `seed`.
-    pub fn new(seed: u64) -> Rng {
-        Rng(seed)
-    }
-
-    /// The next 64 bits.
-    #[allow(clippy::should_implement_trait)] // a sequence without end, not an iterator
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `bound` (at least 1).
-    pub fn below(&mut self, bound: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
-    }
-
-    /// A number from `low` to `high`, both included.
-    fn between(&mut self, low: i64, high: i64) -> i64 {
-        low + self.below((high - low + 1) as u64) as i64
-    }
-
-    /// True once in `n` calls.
-    fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-
-    fn pick<'a>(&mut self, of: &[&'a str]) -> &'a str {
-        of[self.below(of.len() as u64) as usize]
-    }
-}
 
 /// The streams that have sample events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +66,20 @@ pub fn sale(i: u64, rng: &mut Rng, time_ms: i64) -> Vec<u8> {
     let mut out = Vec::with_capacity(640);
     write_sale(&mut out, i, rng, time_ms);
     out
+}
+
+/// An event of `stream` that is rejected with `class` and nothing else; no value means a tombstone.
+/// `time_ms` must also be (about) the record's Kafka time.
+pub fn bad(
+    stream: Stream,
+    class: RejectClass,
+    i: u64,
+    rng: &mut Rng,
+    time_ms: i64,
+) -> Option<Vec<u8>> {
+    let mut event = Vec::with_capacity(640);
+    stream.write(&mut event, i, rng, time_ms);
+    Malformed::Class(class).spoil(&mut event, rng, time_ms).then_some(event)
 }
 
 /// The key of a machine's records: `vm-00042`.

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use chrono::{DateTime, SecondsFormat};
 use serde_json::Value;
 use weir_contract::contract;
 use weir_contract::decode::{Decoder, Outcome, Record};
@@ -72,33 +71,6 @@ fn the_two_events_of_a_transaction_fit_together() {
         kinds.extend([first["type"].to_string(), second["type"].to_string()]);
     }
     assert_eq!(kinds.len(), 3, "{kinds:?}");
-}
-
-#[test]
-fn times_are_the_calendars() {
-    let mut rng = Rng::new(3);
-    for _ in 0..20_000 {
-        let ms = rng.below(4_102_444_800_000 * 2) as i64 - 4_000_000_000_000;
-        let mut out = Vec::new();
-        text::time(&mut out, ms);
-        let expected = DateTime::from_timestamp_millis(ms).unwrap();
-        assert_eq!(
-            String::from_utf8(out).unwrap(),
-            expected.to_rfc3339_opts(SecondsFormat::Millis, true)
-        );
-    }
-}
-
-#[test]
-fn decimals_keep_their_digits() {
-    let text = |unscaled, scale| {
-        let mut out = Vec::new();
-        text::decimal(&mut out, unscaled, scale);
-        String::from_utf8(out).unwrap()
-    };
-    assert_eq!(text(1250, 2), "12.50");
-    assert_eq!(text(-5, 1), "-0.5");
-    assert_eq!(text(7, 2), "0.07");
 }
 
 #[test]

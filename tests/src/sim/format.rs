@@ -8,7 +8,7 @@ use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use weir_catalog::encode::{Encoded, FileEncoder, FileFormat, TableSchema};
 use weir_catalog::error::{CatalogError, Result};
-use weir_contract::contract::{Allowed, Contract, Field, FieldType, Limits, Path, Requirement};
+use weir_contract::contract::{Allowed, Contract, Field, FieldType, Path, Requirement};
 use weir_contract::names::column;
 
 /// What a row of the simulation says.
@@ -32,6 +32,7 @@ pub fn contract() -> Contract {
         kind,
         required: Requirement::Always,
         allowed: Allowed::default(),
+        hashed: false,
         description: String::new(),
     };
     Contract {
@@ -42,9 +43,7 @@ pub fn contract() -> Contract {
             field(column::EVENT_ID, "id", FieldType::String),
             field(column::EVENT_TIME, "time", FieldType::Timestamp),
         ],
-        event_types: vec![],
-        limits: Limits::default(),
-        keep_value: false,
+        ..Contract::default()
     }
 }
 

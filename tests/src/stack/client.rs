@@ -17,7 +17,8 @@ use rdkafka::message::{Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// Generous: a broker on a busy machine takes its time to make a topic of many partitions.
+const TIMEOUT: Duration = Duration::from_secs(90);
 
 /// An administrator of one broker.
 pub struct Client {

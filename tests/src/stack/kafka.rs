@@ -27,6 +27,9 @@ pub struct KafkaOptions {
     pub properties: Vec<(String, String)>,
 }
 
+/// With this environment variable set, a broker's data is kept when it ends.
+const KEEP_VARIABLE: &str = "WEIR_TEST_KEEP";
+
 /// A broker. Dropped, it is killed and its data removed (kept while panicking, for its log).
 pub struct Kafka {
     bootstrap: String,
@@ -34,6 +37,8 @@ pub struct Kafka {
 }
 
 struct Own {
+    /// What an old broker needs beside it.
+    _zookeeper: Option<Server>,
     libs: PathBuf,
     port: u16,
     folder: Option<tempfile::TempDir>,
@@ -56,7 +61,7 @@ impl Kafka {
     /// A broker of our own, which the caller may stop, kill and restart.
     pub fn start_own(options: &KafkaOptions) -> Result<Kafka> {
         process::require("java", "-version", "openjdk-17-jre-headless")?;
-        let libs = jars::kafka()?;
+        let libs = jars::of(jars::KAFKA)?;
         // Another process may take a port between our look and the broker's start.
         let mut tries = 3;
         loop {
@@ -72,6 +77,32 @@ impl Kafka {
                 }
             }
         }
+    }
+
+    /// A broker of before topics had ids (2.7, with a ZooKeeper).
+    pub fn start_without_topic_ids() -> Result<Kafka> {
+        process::require("java", "-version", "openjdk-17-jre-headless")?;
+        let libs = jars::of(jars::KAFKA_2_7)?;
+        let ports = process::free_ports(2)?;
+        let (port, zookeeper) = (ports[0], ports[1]);
+        let folder = tempfile::Builder::new().prefix("weir-kafka-").tempdir()?;
+        let path = folder.path().to_path_buf();
+        std::fs::write(path.join("zookeeper.cfg"), zookeeper_config(zookeeper, &path))?;
+        std::fs::write(path.join("server.properties"), old_properties(port, zookeeper, &path))?;
+        let mut command = java(&libs, &path);
+        command.args(["-Xmx256m", "org.apache.zookeeper.server.quorum.QuorumPeerMain"]);
+        command.arg("zookeeper.cfg");
+        let running = Server::start(command, &path.join("zookeeper.log"), &path)?;
+        let own = Own {
+            _zookeeper: Some(running),
+            libs,
+            port,
+            folder: Some(folder),
+            server: Mutex::new(None),
+        };
+        let kafka = Kafka { bootstrap: format!("127.0.0.1:{port}"), own: Some(own) };
+        kafka.launch()?;
+        Ok(kafka)
     }
 
     /// The broker that all tests of this process share; it ends with the process.
@@ -154,7 +185,7 @@ impl Kafka {
             );
         }
         let server = Mutex::new(None);
-        let own = Own { libs: libs.into(), port, folder: Some(folder), server };
+        let own = Own { _zookeeper: None, libs: libs.into(), port, folder: Some(folder), server };
         Ok(Kafka { bootstrap: format!("127.0.0.1:{port}"), own: Some(own) })
     }
 
@@ -222,10 +253,9 @@ impl Own {
 impl Drop for Own {
     fn drop(&mut self) {
         drop(self.server().take());
-        if std::thread::panicking()
-            && let Some(folder) = self.folder.take()
-        {
-            eprintln!("the broker's log is kept: {}", folder.keep().join("kafka.log").display());
+        let keep = std::thread::panicking() || std::env::var_os(KEEP_VARIABLE).is_some();
+        if keep && let Some(folder) = self.folder.take() {
+            eprintln!("the broker's data is kept: {}", folder.keep().join("kafka.log").display());
         }
     }
 }
@@ -234,6 +264,7 @@ fn java(libs: &Path, folder: &Path) -> Command {
     let mut command = Command::new("java");
     command
         .arg("-Dlog4j2.configurationFile=log4j2.properties")
+        .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
         .arg("-cp")
         .arg(format!("{}/*", libs.display()))
         .current_dir(folder);
@@ -293,6 +324,38 @@ log.initial.task.delay.ms=1000
         text.push_str(&format!("{key}={value}\n"));
     }
     text
+}
+
+fn zookeeper_config(port: u16, folder: &Path) -> String {
+    format!(
+        "dataDir={}
+clientPort={port}
+clientPortAddress=127.0.0.1
+admin.enableServer=false
+tickTime=500
+",
+        folder.join("zookeeper").display()
+    )
+}
+
+fn old_properties(port: u16, zookeeper: u16, folder: &Path) -> String {
+    format!(
+        "broker.id=1
+listeners=PLAINTEXT://127.0.0.1:{port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+zookeeper.connect=127.0.0.1:{zookeeper}
+log.dirs={}
+auto.create.topics.enable=false
+offsets.topic.num.partitions=4
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+log.cleaner.dedupe.buffer.size=16777216
+",
+        folder.join("data").display()
+    )
 }
 
 #[cfg(test)]

@@ -24,10 +24,16 @@ pub(super) fn store_error(path: &FsPath, source: io::Error) -> Error {
         io::ErrorKind::PermissionDenied => {
             Error::PermissionDenied { path: text, source: boxed(source) }
         }
-        _ => Error::Generic {
-            store: STORE,
-            source: boxed(io::Error::new(source.kind(), format!("{text}: {source}"))),
-        },
+        kind => {
+            let advice = match kind {
+                io::ErrorKind::StorageFull
+                | io::ErrorKind::QuotaExceeded
+                | io::ErrorKind::FileTooLarge => "; free some space there, or raise the limit",
+                _ => "",
+            };
+            let source = io::Error::new(kind, format!("{text}: {source}{advice}"));
+            Error::Generic { store: STORE, source: boxed(source) }
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 use super::oracle;
 use super::support::*;
 use crate::contract::*;
+use crate::privacy::HashKey;
 
 /// A stream of choices; at its end every choice is the first.
 pub struct Dice<'a>(pub &'a [u16]);
@@ -84,6 +85,7 @@ pub fn any_contract(dice: &mut Dice<'_>) -> Contract {
             (Int | Long, 7) => field.allowed.values = vec!["0".into(), "5".into()],
             (Double, 5) => field.allowed.minimum = Some(Bound::Double(-0.5)),
             (Double, 6) => field.allowed.maximum = Some(Bound::Double(1e6)),
+            (String, 4) => field.hashed = true,
             (String, 5) => field.allowed.length_min = Some(2),
             (String, 6) => field.allowed.length_max = Some(3),
             (String, 7) => field.allowed.values = vec!["x".into(), "é".into()],
@@ -99,7 +101,16 @@ pub fn any_contract(dice: &mut Dice<'_>) -> Contract {
     let mut contract = contract(fields, types);
     contract.limits.depth_max = [32, 3, 2, 1][dice.below(16).saturating_sub(12)];
     contract.limits.extra_bytes_max = if dice.one_in(16) { 20 } else { 1000 };
-    contract.keep_value = dice.one_in(4);
+    for (object, member) in
+        [(Some("data"), "new"), (None, "new"), (None, "x"), (Some("o\n\u{1F600}"), "x")]
+    {
+        let path = Path { object: object.map(str::to_owned), member: member.into() };
+        if dice.one_in(6) && contract.fields.iter().all(|field| field.path != path) {
+            contract.dropped.push(path);
+        }
+    }
+    contract.hash_key = HashKey::new(&[7; 16]).ok();
+    contract.keep_value = dice.one_in(4) && !contract.protects();
     contract
 }
 

@@ -87,12 +87,12 @@ pub fn judge(contract: &Contract, record: &Record<'_>) -> Opinion {
 
 fn members(contract: &Contract, record: &Record<'_>, text: &str) -> Opinion {
     let Members(top) = serde_json::from_str(text).unwrap();
-    let objects: HashSet<&String> =
-        contract.fields.iter().filter_map(|f| f.path.object.as_ref()).collect();
+    let paths = contract.fields.iter().map(|f| &f.path).chain(&contract.dropped);
+    let objects: HashSet<&String> = paths.filter_map(|path| path.object.as_ref()).collect();
     let mut names = HashSet::new();
     let (mut flat, mut extra) = (Vec::new(), Vec::new());
     let mut inner_extra: Vec<(String, Vec<String>)> = Vec::new();
-    let mut no_objects = HashSet::new();
+    let mut no_objects = Vec::new();
     for (name, raw_name, value) in &top {
         if !names.insert((None, name.clone())) {
             return Opinion::Reject(DuplicateMember, Some(name.clone()));
@@ -101,7 +101,7 @@ fn members(contract: &Contract, record: &Record<'_>, text: &str) -> Opinion {
         if objects.contains(name) {
             let Ok(Members(inside)) = serde_json::from_str(value) else {
                 if value != "null" {
-                    no_objects.insert(name.clone());
+                    no_objects.push(name.clone());
                 }
                 continue;
             };
@@ -112,7 +112,7 @@ fn members(contract: &Contract, record: &Record<'_>, text: &str) -> Opinion {
                 }
                 if known(contract, Some(name), &member) {
                     flat.push((Some(name.clone()), member, value));
-                } else {
+                } else if !dropped(contract, Some(name), &member) {
                     unknown.push(format!("{raw_member}:{value}"));
                 }
             }
@@ -121,7 +121,7 @@ fn members(contract: &Contract, record: &Record<'_>, text: &str) -> Opinion {
             }
         } else if known(contract, None, name) {
             flat.push((None, name.clone(), value.clone()));
-        } else if !envelope {
+        } else if !envelope && !dropped(contract, None, name) {
             extra.push(format!("{raw_name}:{value}"));
         }
     }
@@ -147,11 +147,15 @@ fn known(contract: &Contract, object: Option<&String>, member: &str) -> bool {
     contract.fields.iter().any(|f| f.path.object.as_ref() == object && f.path.member == member)
 }
 
+fn dropped(contract: &Contract, object: Option<&String>, member: &str) -> bool {
+    contract.dropped.iter().any(|path| path.object.as_ref() == object && path.member == member)
+}
+
 fn columns<'a>(
     contract: &Contract,
     record: &Record<'_>,
     find: &dyn Fn(&Field) -> Option<&'a str>,
-    no_objects: &HashSet<String>,
+    no_objects: &[String],
     extra: Option<String>,
 ) -> Opinion {
     let type_field = contract.fields.iter().find(|f| f.name == "event_type");
@@ -178,11 +182,38 @@ fn columns<'a>(
             return Opinion::Reject(class, Some(field.path.to_string()));
         }
     }
+    // An object of dropped members alone is checked behind the columns.
+    if let Some(object) = no_objects.first() {
+        return Opinion::Reject(WrongType, Some(object.clone()));
+    }
     if extra.as_ref().is_some_and(|extra| extra.len() > contract.limits.extra_bytes_max) {
         return Opinion::Reject(TooLarge, Some("_extra".into()));
     }
     let cell = |f: &Field| find(f).and_then(|value| convert(contract, record, f, value).ok());
     Opinion::Row(contract.fields.iter().map(cell).collect(), extra)
+}
+
+/// Every value in a redacted text that must not be stored as it came is null, a hash or empty.
+pub fn check_redacted(contract: &Contract, text: &str) {
+    let check = |object: Option<&String>, member: &str, value: &str| {
+        let hashed = contract
+            .fields
+            .iter()
+            .any(|f| f.hashed && f.path.object.as_ref() == object && f.path.member == member);
+        let empty = ["null", "{}", "[]", "false", "0", "\"\""].contains(&value);
+        assert!(!dropped(contract, object, member) || value == "null", "{text}");
+        assert!(!hashed || empty || value.starts_with("\"hmac-sha256:"), "{text}");
+    };
+    let Ok(Members(top)) = serde_json::from_str(text) else {
+        assert!(["NaN", "Infinity"].iter().any(|word| text.contains(word)), "{text}");
+        return;
+    };
+    for (name, _, value) in &top {
+        check(None, name, value);
+        if let Ok(Members(inside)) = serde_json::from_str(value) {
+            inside.iter().for_each(|(member, _, value)| check(Some(name), member, value));
+        }
+    }
 }
 
 /// Is this value right for the field?
@@ -204,6 +235,11 @@ fn convert(
     match field.kind {
         FieldType::String => {
             let text = string()?;
+            if field.hashed {
+                let mut hash = Vec::new();
+                contract.hash_key.as_ref().unwrap().hash(text.as_bytes(), &mut hash);
+                return Ok(String::from_utf8(hash).unwrap());
+            }
             let length = text.chars().count();
             let fits = field.allowed.length_min.is_none_or(|min| length >= min)
                 && field.allowed.length_max.is_none_or(|max| length <= max);

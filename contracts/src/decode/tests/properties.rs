@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
 use proptest::prelude::*;
 
 use super::generate::{Dice, any_contract, mutate, record_text, style};
 use super::oracle::{self, Opinion};
 use super::support::*;
+use crate::class::RejectClass;
 use crate::contract::Contract;
 use crate::decode::{Chunk, Decoder, Outcome, Record};
 
@@ -57,20 +60,45 @@ fn check_against_oracle(
                 assert!(column("_error").is_null(row), "{text}");
             }
             Outcome::Rejected(class) => {
-                use arrow_array::cast::AsArray;
                 let errors = column("_error").as_struct();
                 assert!(!column("_error").is_null(row), "{text}");
                 assert_eq!(cell(errors.column(0), row).as_deref(), Some(class.name()));
                 assert!(cells.iter().all(Option::is_none), "{text}");
                 assert_eq!(chunk.days[row], None);
-                assert_eq!(cell(column("_value"), row), record.value.map(|v| format!("{v:?}")));
                 let field = cell(errors.column(1), row);
+                if contract.protects() {
+                    check_protected(contract, record, (*class, &field), column("_value"), row);
+                } else {
+                    assert_eq!(cell(column("_value"), row), record.value.map(|v| format!("{v:?}")));
+                }
                 if opinion != Opinion::RejectSomehow {
                     assert_eq!(Opinion::Reject(*class, field), opinion, "{text}");
                 }
             }
         }
     }
+}
+
+/// What is kept of a rejected record holds nothing that must not be stored, and read again it is
+/// the same reject.
+fn check_protected(
+    contract: &Contract,
+    record: &Record<'_>,
+    (class, field): (RejectClass, &Option<String>),
+    values: &dyn Array,
+    row: usize,
+) {
+    use RejectClass::{NotJson, NotUtf8, NullValue, TooDeep};
+    if values.is_null(row) {
+        assert!(matches!(class, NotJson | NotUtf8 | NullValue | TooDeep), "{class}");
+        return;
+    }
+    let kept = values.as_binary::<i32>().value(row);
+    oracle::check_redacted(contract, std::str::from_utf8(kept).unwrap());
+    let again = decode(contract, &Record { value: Some(kept), ..*record });
+    assert_eq!(again.outcome, Outcome::Rejected(class));
+    assert_eq!(&again.error("field"), field);
+    assert_eq!(again.cell("_value"), Some(format!("{kept:?}")));
 }
 
 fn records(values: &[Option<Vec<u8>>], dice: &mut Dice<'_>) -> Vec<(Option<Vec<u8>>, Option<i64>)> {

@@ -28,6 +28,7 @@ pub fn field(name: &str, path: &str, kind: FieldType) -> Field {
         kind,
         required: Requirement::Never,
         allowed,
+        hashed: false,
         description: String::new(),
     }
 }
@@ -36,11 +37,9 @@ pub fn contract(fields: Vec<Field>, event_types: &[&str]) -> Contract {
     Contract {
         id: "test".into(),
         version: "1.2.3".into(),
-        description: String::new(),
         fields,
         event_types: event_types.iter().map(|t| t.to_string()).collect(),
-        limits: Limits::default(),
-        keep_value: false,
+        ..Contract::default()
     }
 }
 

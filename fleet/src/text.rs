@@ -1,4 +1,4 @@
-//! Numbers, ids and times as text, without allocation.
+//! Numbers, ids, times and strings as JSON text, without allocation.
 
 /// Two digits at once: the text of 00 to 99.
 const PAIRS: [[u8; 2]; 100] = {
@@ -14,7 +14,7 @@ const PAIRS: [[u8; 2]; 100] = {
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// A whole number.
-pub(super) fn number(out: &mut Vec<u8>, value: u64) {
+pub fn number(out: &mut Vec<u8>, value: u64) {
     let mut text = [0u8; 20];
     let mut at = text.len();
     let mut rest = value;
@@ -30,7 +30,7 @@ pub(super) fn number(out: &mut Vec<u8>, value: u64) {
 }
 
 /// `unscaled` / 10^`scale`, with all its digits behind the point: (1250, 2) is 12.50.
-pub(super) fn decimal(out: &mut Vec<u8>, unscaled: i64, scale: u32) {
+pub fn decimal(out: &mut Vec<u8>, unscaled: i64, scale: u32) {
     if unscaled < 0 {
         out.push(b'-');
     }
@@ -45,7 +45,7 @@ pub(super) fn decimal(out: &mut Vec<u8>, unscaled: i64, scale: u32) {
 }
 
 /// The lowest `digits` hexadecimal digits.
-pub(super) fn hex(out: &mut Vec<u8>, value: u64, digits: u32) {
+pub fn hex(out: &mut Vec<u8>, value: u64, digits: u32) {
     let mut text = [0u8; 16];
     for (i, digit) in text.iter_mut().enumerate() {
         *digit = HEX[(value >> (60 - 4 * i)) as usize & 15];
@@ -54,7 +54,7 @@ pub(super) fn hex(out: &mut Vec<u8>, value: u64, digits: u32) {
 }
 
 /// A version 7 UUID: the time, then the event's number (so that no two are alike), then chance.
-pub(super) fn uuid(out: &mut Vec<u8>, time_ms: i64, i: u64, random: u64) {
+pub fn uuid(out: &mut Vec<u8>, time_ms: i64, i: u64, random: u64) {
     let time = time_ms as u64;
     hex(out, time >> 16, 8);
     out.push(b'-');
@@ -68,7 +68,7 @@ pub(super) fn uuid(out: &mut Vec<u8>, time_ms: i64, i: u64, random: u64) {
 }
 
 /// `2026-11-21T10:15:30.123Z`; of years 0 to 9999.
-pub(super) fn time(out: &mut Vec<u8>, time_ms: i64) {
+pub fn time(out: &mut Vec<u8>, time_ms: i64) {
     let (days, ms) = (time_ms.div_euclid(86_400_000), time_ms.rem_euclid(86_400_000) as usize);
     // Days to a date of the Gregorian calendar, in eras of 400 years that begin in March.
     let z = days + 719_468;
@@ -93,4 +93,72 @@ pub(super) fn time(out: &mut Vec<u8>, time_ms: i64) {
     put(20, ms % 1000 / 10);
     text[22] = b'0' + (ms % 10) as u8;
     out.extend_from_slice(&text);
+}
+
+/// A JSON string, quoted and escaped.
+pub fn string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            0..0x20 => {
+                out.extend_from_slice(b"\\u00");
+                hex(out, u64::from(byte), 2);
+            }
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
+}
+
+/// A signed whole number.
+pub fn integer(out: &mut Vec<u8>, value: i64) {
+    if value < 0 {
+        out.push(b'-');
+    }
+    number(out, value.unsigned_abs());
+}
+
+/// How many decimal digits `value` has.
+pub fn digits(value: u64) -> usize {
+    value.checked_ilog10().unwrap_or(0) as usize + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, SecondsFormat};
+
+    use super::*;
+    use crate::rng::Rng;
+
+    fn text(write: impl Fn(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn times_are_the_calendars() {
+        let mut rng = Rng::new(3);
+        for _ in 0..20_000 {
+            let ms = rng.below(4_102_444_800_000 * 2) as i64 - 4_000_000_000_000;
+            let expected = DateTime::from_timestamp_millis(ms).unwrap();
+            let expected = expected.to_rfc3339_opts(SecondsFormat::Millis, true);
+            assert_eq!(text(|out| time(out, ms)), expected);
+        }
+    }
+
+    #[test]
+    fn decimals_keep_their_digits() {
+        assert_eq!(text(|out| decimal(out, 1250, 2)), "12.50");
+        assert_eq!(text(|out| decimal(out, -5, 1)), "-0.5");
+        assert_eq!(text(|out| decimal(out, 7, 2)), "0.07");
+    }
+
+    #[test]
+    fn strings_are_escaped_as_json_wants() {
+        let hard = "a\"b\\c\nd\u{1f}é";
+        let back: String = serde_json::from_str(&text(|out| string(out, hard))).unwrap();
+        assert_eq!(back, hard);
+    }
 }

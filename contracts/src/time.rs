@@ -1,7 +1,7 @@
 //! Times (RFC 3339) and dates, as numbers since 1970-01-01.
 
 /// Microseconds of a day.
-pub(super) const DAY_US: i64 = 86_400_000_000;
+pub(crate) const DAY_US: i64 = 86_400_000_000;
 
 const FORM: &str = "is not a time of the form 2026-01-31T23:59:59.123Z";
 const DATE_FORM: &str = "is not a date of the form 2026-01-31";
@@ -13,7 +13,7 @@ const NO_ZONE: &str = "has no zone; it must end with Z or an offset such as +02:
 /// µs since 1970-01-01T00:00:00Z of an RFC 3339 time; digits beyond the sixth behind the point are
 /// cut. Else what is wrong with it, to be put behind its text.
 #[inline]
-pub(super) fn timestamp(text: &[u8]) -> Result<i64, &'static str> {
+pub(crate) fn timestamp(text: &[u8]) -> Result<i64, &'static str> {
     let Some((head, mut tail)) = text.split_first_chunk::<19>() else { return Err(FORM) };
     let (day, clock) = match head.split_first_chunk::<10>() {
         Some((day, [b'T' | b't', clock @ ..])) => (date(day)?, clock),
@@ -36,7 +36,7 @@ pub(super) fn timestamp(text: &[u8]) -> Result<i64, &'static str> {
 }
 
 /// Days since 1970-01-01 of `YYYY-MM-DD`.
-pub(super) fn day(text: &[u8]) -> Result<i32, &'static str> {
+pub(crate) fn day(text: &[u8]) -> Result<i32, &'static str> {
     match <&[u8; 10]>::try_from(text) {
         Ok(text) => date(text).map_err(|fault| if fault == FORM { DATE_FORM } else { fault }),
         Err(_) => Err(DATE_FORM),
@@ -112,7 +112,7 @@ fn two(tens: u8, ones: u8) -> Option<i64> {
 }
 
 /// An instant as RFC 3339 with microseconds, for messages.
-pub(super) fn render(us: i64) -> String {
+pub(crate) fn render(us: i64) -> String {
     match chrono::DateTime::from_timestamp_micros(us) {
         Some(time) => time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true),
         None => format!("{us} µs since 1970"),

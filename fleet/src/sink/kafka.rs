@@ -1,0 +1,178 @@
+//! An idempotent Kafka producer: lz4, keyed by who speaks, every record acknowledged and counted.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use weir_contract::class::ErrorClass;
+
+use super::{Record, Sink};
+use crate::error::FleetError;
+use crate::stream::Stream;
+
+/// How long the brokers may take to answer at the start.
+const ANSWER: Duration = Duration::from_secs(10);
+/// How long a record may be on its way, and so how long the end can take.
+const DELIVERY: Duration = Duration::from_secs(60);
+/// Reports are taken after so many records.
+const POLL_EVERY: u32 = 1000;
+
+/// Sends records to topics.
+pub struct Kafka {
+    producer: BaseProducer<Reports>,
+    /// Per stream: its topic, empty where it has none.
+    topics: Vec<String>,
+    sent: u64,
+    since_poll: u32,
+}
+
+#[derive(Default)]
+struct Reports {
+    acknowledged: AtomicU64,
+    failed: Mutex<Option<KafkaError>>,
+}
+
+impl ClientContext for Reports {}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, _: ()) {
+        match result {
+            Ok(_) => {
+                self.acknowledged.fetch_add(1, Ordering::Relaxed);
+            }
+            Err((error, _)) => {
+                let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+                failed.get_or_insert_with(|| error.clone());
+            }
+        }
+    }
+}
+
+impl Kafka {
+    /// Connects to `host:port`, looks whether the topics are there, and is ready. `properties` are
+    /// librdkafka's, and win over ours.
+    pub fn open(
+        bootstrap: &str,
+        topics: &BTreeMap<Stream, String>,
+        properties: &[(String, String)],
+    ) -> Result<Kafka, FleetError> {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", bootstrap)
+            .set("client.id", "weir-fleet")
+            .set("enable.idempotence", "true")
+            .set("compression.type", "lz4")
+            // Where Java's client would put the key too.
+            .set("partitioner", "murmur2_random")
+            .set("linger.ms", "20")
+            .set("batch.num.messages", "10000")
+            .set("queue.buffering.max.messages", "200000")
+            .set("queue.buffering.max.kbytes", "131072")
+            .set("message.timeout.ms", DELIVERY.as_millis().to_string())
+            .set("log.connection.close", "false");
+        for (name, value) in properties {
+            config.set(name, value);
+        }
+        let wrong = |error| FleetError::config(format!("the Kafka properties are wrong: {error}"));
+        let producer: BaseProducer<Reports> =
+            config.create_with_context(Reports::default()).map_err(wrong)?;
+        let mut names = vec![String::new(); Stream::ALL.len()];
+        for (stream, topic) in topics {
+            look(&producer, bootstrap, topic)?;
+            names[*stream as usize] = topic.clone();
+        }
+        Ok(Kafka { producer, topics: names, sent: 0, since_poll: 0 })
+    }
+
+    /// Records that the brokers have acknowledged.
+    pub fn acknowledged(&self) -> u64 {
+        self.producer.context().acknowledged.load(Ordering::Relaxed)
+    }
+
+    fn poll(&mut self, time: Duration) -> Result<(), FleetError> {
+        self.since_poll = 0;
+        self.producer.poll(time);
+        let mut failed =
+            self.producer.context().failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.take().map_or(Ok(()), |error| {
+            if matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::InvalidTimestamp)) {
+                return Err(FleetError::config(
+                    "the broker refuses the time of a record (message.timestamp.before.max.ms and \
+                     message.timestamp.after.max.ms of the topic): choose another start or duration",
+                ));
+            }
+            let message = format!(
+                "a record was not delivered: {error}; of {} sent, {} are acknowledged",
+                self.sent,
+                self.acknowledged()
+            );
+            Err(FleetError::new(ErrorClass::Retry, message))
+        })
+    }
+}
+
+/// Is the topic there?
+fn look(producer: &BaseProducer<Reports>, broker: &str, topic: &str) -> Result<(), FleetError> {
+    let metadata = producer.client().fetch_metadata(Some(topic), ANSWER).map_err(|error| {
+        let message = format!("no broker answers at {broker}: {error}; is Kafka running there?");
+        FleetError::new(ErrorClass::Retry, message)
+    })?;
+    let found = metadata.topics().first();
+    match found.map(|found| (found.error(), found.partitions().len())) {
+        Some((None, 1..)) => Ok(()),
+        _ => Err(FleetError::config(format!(
+            "topic {topic} does not exist at {broker}; create it, or correct the config"
+        ))),
+    }
+}
+
+impl Sink for Kafka {
+    fn put(&mut self, record: &Record<'_>) -> Result<(), FleetError> {
+        let topic = &self.topics[record.stream as usize];
+        let mut message =
+            BaseRecord::<[u8], [u8]>::to(topic).key(record.key).timestamp(record.time_ms);
+        message.payload = record.value;
+        loop {
+            match self.producer.send(message) {
+                Ok(()) => break,
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    message = back;
+                    self.producer.poll(Duration::from_millis(10));
+                }
+                Err((error, _)) => {
+                    let message = format!("a record cannot be sent to {topic}: {error}");
+                    return Err(FleetError::new(ErrorClass::Retry, message));
+                }
+            }
+        }
+        self.sent += 1;
+        self.since_poll += 1;
+        if self.since_poll == POLL_EVERY { self.poll(Duration::ZERO) } else { Ok(()) }
+    }
+
+    fn idle(&mut self) -> Result<(), FleetError> {
+        self.poll(Duration::ZERO)
+    }
+
+    fn finish(&mut self) -> Result<(), FleetError> {
+        let give_up = Instant::now() + DELIVERY + ANSWER;
+        while self.producer.in_flight_count() > 0 && Instant::now() < give_up {
+            self.poll(Duration::from_millis(50))?;
+        }
+        self.poll(Duration::ZERO)?;
+        let acknowledged = self.acknowledged();
+        if acknowledged == self.sent {
+            return Ok(());
+        }
+        let message =
+            format!("of {} records sent, only {acknowledged} are acknowledged", self.sent);
+        Err(FleetError::new(ErrorClass::Retry, message))
+    }
+}

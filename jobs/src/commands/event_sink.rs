@@ -1,0 +1,54 @@
+//! Where the events of `weir simulate` go.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use weir_fleet::sink::{Sink, files::Files, kafka::Kafka};
+use weir_fleet::stream::Stream;
+
+use crate::cli;
+use crate::config;
+use crate::failure::Failure;
+use crate::session::Session;
+
+/// Is stdout taken by the events?
+pub fn to_stdout(asked: &cli::Simulate) -> bool {
+    asked.to.as_deref() == Some(Path::new("-"))
+}
+
+/// Where the records go, and the streams that go there.
+pub fn open(
+    asked: &cli::Simulate,
+    streams: &[Stream],
+    session: &mut Session,
+) -> Result<(Box<dyn Sink>, Vec<Stream>), Failure> {
+    match &asked.to {
+        Some(_) if to_stdout(asked) => Ok((Box::new(Files::stdout()), streams.to_vec())),
+        Some(path) => {
+            let files = Files::create(path, streams).map_err(Failure::fleet)?;
+            Ok((Box::new(files), streams.to_vec()))
+        }
+        None => kafka(asked, streams, session),
+    }
+}
+
+fn kafka(
+    asked: &cli::Simulate,
+    streams: &[Stream],
+    session: &mut Session,
+) -> Result<(Box<dyn Sink>, Vec<Stream>), Failure> {
+    let config = session.config()?;
+    let bootstrap = super::bootstrap(&config)?;
+    let topic = |stream: &Stream| Some((*stream, config.streams.get(stream.name())?.topic.clone()));
+    let topics: BTreeMap<Stream, String> = streams.iter().filter_map(topic).collect();
+    let missing = streams.iter().find(|stream| !topics.contains_key(stream));
+    if topics.is_empty() || (missing.is_some() && !asked.streams.is_empty()) {
+        let name = missing.map_or("vending.health", |stream| stream.name());
+        return Err(Failure::config(format!("the config has no stream {name}"))
+            .next("add [streams.\"<name>\"] with its topic and contract; see docs/reference.md"));
+    }
+    let properties = config::reads_of(&config.kafka.properties)?;
+    let properties: Vec<(String, String)> = properties.into_iter().collect();
+    let sink = Kafka::open(&bootstrap, &topics, &properties).map_err(Failure::fleet)?;
+    Ok((Box::new(sink), topics.into_keys().collect()))
+}
