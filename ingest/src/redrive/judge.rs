@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::compute::filter_record_batch;
+use arrow::compute::{filter_record_batch, take};
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, BinaryArray, BooleanArray, Int32Array, Int64Array, RecordBatch};
-use arrow_array::{StringArray, TimestampMicrosecondArray};
+use arrow_array::{StringArray, TimestampMicrosecondArray, UInt32Array};
 use weir_catalog::error::CatalogError;
 use weir_contract::class::RejectClass;
 use weir_contract::contract::Contract;
@@ -92,8 +92,8 @@ impl<'a> Judge<'a> {
         let columns = Columns::of(batch)?;
         let mut tally = Tally::default();
         let mut accepted_rows = vec![false; batch.num_rows()];
-        // Outcomes by source, in the order in which its decoder got the records.
-        let mut pushed: BTreeMap<&str, Vec<bool>> = BTreeMap::new();
+        // Rows and whether they were accepted, by source, in the order in which its decoder got them.
+        let mut pushed: BTreeMap<&str, Vec<(u32, bool)>> = BTreeMap::new();
         for (row, is_accepted) in accepted_rows.iter_mut().enumerate() {
             let Some(class) = columns.selected(row, self.selection) else { continue };
             tally.selected += 1;
@@ -104,7 +104,8 @@ impl<'a> Judge<'a> {
                 .or_insert_with(|| Decoder::new(self.contract.clone(), source).at_rev(self.rev));
             let outcome = columns.decode(row, class, decoder);
             if let Some(outcome) = outcome {
-                pushed.entry(source).or_default().push(matches!(outcome, Outcome::Accepted { .. }));
+                let accepted = matches!(outcome, Outcome::Accepted { .. });
+                pushed.entry(source).or_default().push((row as u32, accepted));
             }
             match outcome {
                 Some(Outcome::Accepted { .. }) => {
@@ -122,14 +123,34 @@ impl<'a> Judge<'a> {
         let mut accepted = Vec::new();
         for (source, outcomes) in pushed {
             let Some(decoder) = self.decoders.get_mut(source) else { continue };
-            let Chunk { batch, days, .. } = decoder.finish(now_us);
-            let batch = filter(&batch, outcomes)?;
+            let Chunk { batch: decoded, days, .. } = decoder.finish(now_us);
+            let decoded =
+                filter(&decoded, outcomes.iter().map(|(_, accepted)| *accepted).collect())?;
+            let rows = outcomes.iter().filter(|(_, accepted)| *accepted).map(|(row, _)| *row);
             let days: Vec<_> = days.into_iter().filter(Option::is_some).collect();
-            accepted.push(Chunk { batch, days, rejected: 0 });
+            let decoded = with_trace(decoded, batch, rows.collect())?;
+            accepted.push(Chunk { batch: decoded, days, rejected: 0 });
         }
         let kept = kept(batch, accepted_rows)?;
         Ok(Judged { accepted, kept, tally })
     }
+}
+
+/// The decoded rows with the trace ids that the rows have: a contract that protects personal data keeps
+/// no headers to read them from.
+fn with_trace(
+    decoded: RecordBatch,
+    batch: &RecordBatch,
+    rows: Vec<u32>,
+) -> Result<RecordBatch, CatalogError> {
+    let failed = |e: arrow::error::ArrowError| CatalogError::bug(format!("keeping trace ids: {e}"));
+    let traces = typed::<StringArray>(batch, column::TRACE_ID)?;
+    let traces = take(traces, &UInt32Array::from(rows), None).map_err(failed)?;
+    let schema = decoded.schema();
+    let index = schema.index_of(column::TRACE_ID).map_err(failed)?;
+    let mut columns = decoded.columns().to_vec();
+    columns[index] = traces;
+    RecordBatch::try_new(schema, columns).map_err(failed)
 }
 
 /// The rows that were not accepted now, with the day of their event's time.

@@ -22,8 +22,8 @@ const COLUMNS: [Column; 4] = [
 pub fn run(asked: &cli::Redrive, session: &mut Session) -> Result<Done, Failure> {
     let config = session.config()?;
     let lake = lake(&config, false)?;
-    // All contracts first: a mistake in one of them shall not leave the work half done.
     let streams = selected(&config, &asked.filter.streams)?;
+    // All contracts first: a mistake in one of them shall not leave the work half done.
     let files: Vec<_> = streams.iter().map(|(_, stream)| stream.contract.clone()).collect();
     let contracts = contracts::load(&files, config.hash_key.as_ref())?;
     let runtime = session.runtime()?;
