@@ -28,12 +28,11 @@ impl Lake {
     ///
     /// Errors: bad config if the table cannot take the contract's rows; what the catalog says.
     pub async fn ensure_raw(&self, contract: &Contract, name: &TableName) -> Result<Base> {
-        let wanted = raw_iceberg_schema(contract)?;
-        if let Some(base) = self.table(name).await? {
-            return checked(base, &wanted);
+        if let Some(base) = self.raw(contract, name).await? {
+            return Ok(base);
         }
         let metadata = self.new_raw_table(contract, name)?;
-        checked(self.create(name, metadata).await?, &wanted)
+        checked(self.create(name, metadata).await?, &raw_iceberg_schema(contract)?)
     }
 
     /// The reference table of a contract; none if there is no such table.
@@ -68,6 +67,14 @@ impl Lake {
         };
         let found = self.table(name).await?;
         found.ok_or_else(|| CatalogError::retry(format!("creating table {name}: {why}")))
+    }
+
+    /// The raw table of a contract; none if there is no such table.
+    ///
+    /// Errors: bad config if it cannot take the contract's rows; what the catalog says.
+    pub async fn raw(&self, contract: &Contract, name: &TableName) -> Result<Option<Base>> {
+        let wanted = raw_iceberg_schema(contract)?;
+        self.table(name).await?.map(|base| checked(base, &wanted)).transpose()
     }
 
     fn new_raw_table(&self, contract: &Contract, name: &TableName) -> Result<TableMetadata> {

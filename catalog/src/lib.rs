@@ -9,7 +9,9 @@
 //! - [`seed`]: loads of reference tables.
 //! - [`commit`]: the one way by which a table moves; [`merge`] and [`expire`] are its plans.
 //! - [`scan`], [`session`]: snapshots as tables of DataFusion, and SQL over the lake.
+//! - [`sought`]: which files may hold given offsets, by what manifests say.
 //! - [`look`]: what there is and how it came to be, without reading rows.
+//! - [`locate`]: where a record is, and what is in a file or snapshot.
 //! - [`verify`]: whether every record is there exactly once.
 
 pub mod backend;
@@ -20,6 +22,7 @@ pub mod env;
 pub mod error;
 pub mod expire;
 pub mod files;
+pub mod locate;
 pub mod look;
 mod manifests;
 pub mod merge;
@@ -27,6 +30,7 @@ pub mod scan;
 pub mod schema;
 pub mod seed;
 pub mod session;
+pub mod sought;
 pub mod storage;
 pub mod table;
 pub mod verify;

@@ -1,11 +1,12 @@
 //! The lake, and a table of it as one version that was read.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use iceberg::io::FileIO;
-use iceberg::spec::{Snapshot, TableMetadata};
+use iceberg::spec::{Operation, Snapshot, TableMetadata};
 use object_store::ObjectStore;
 use weir_contract::names::{TableName, key};
 use weir_contract::progress::{Progress, SnapshotFacts, TableFacts, Truth, resolve};
@@ -14,6 +15,7 @@ use crate::backend::{Backend, Loaded, PointerBackend, SqlitePointer};
 use crate::encode::{FileFormat, ParquetFormat, TableSchema};
 use crate::env::Env;
 use crate::error::{CatalogError, Result};
+use crate::look::chain;
 use crate::storage::{self, Disk, LocalDisk, SyncedStore};
 
 /// Bounds of a lake's life, with their defaults.
@@ -114,6 +116,30 @@ impl Base {
     /// The table's columns, as the encoder of its files needs them.
     pub fn schema(&self) -> Result<TableSchema> {
         TableSchema::of(self.metadata())
+    }
+
+    /// Short source id → full one, by the table's properties.
+    pub fn sources(&self) -> BTreeMap<String, String> {
+        let properties = self.metadata().properties().iter();
+        let short = |(k, v): (&String, &String)| {
+            k.strip_prefix(key::SOURCE_PREFIX).map(|short| (short.to_string(), v.clone()))
+        };
+        properties.filter_map(short).collect()
+    }
+
+    /// Whether every snapshot since `id`, which must be in the history of the current one, only
+    /// appended: then all files that were live stand, and no row of theirs was deleted.
+    pub fn only_appended_since(&self, id: Option<i64>) -> bool {
+        for snapshot in chain(self.metadata()) {
+            if Some(snapshot.snapshot_id()) == id {
+                return true;
+            }
+            if snapshot.summary().operation != Operation::Append {
+                return false;
+            }
+        }
+        // Only a table that had no snapshot has had nothing to lose.
+        id.is_none()
     }
 
     /// What the truth rule needs to know; snapshots from the oldest to the newest.

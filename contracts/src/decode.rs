@@ -49,6 +49,7 @@ use crate::class::RejectClass;
 pub use self::decoder::Decoder;
 pub(crate) use self::plan::arrow_type;
 pub use self::plan::raw_schema;
+pub use self::reserved::read_headers;
 
 /// A Kafka record.
 #[derive(Debug, Clone, Copy)]

@@ -7,6 +7,10 @@ use sha2::{Digest, Sha256};
 
 /// Namespace of the tables that ingest writes.
 pub const NAMESPACE_RAW: &str = "raw";
+/// Namespace of what Weir says about its own work.
+pub const NAMESPACE_OPS: &str = "ops";
+/// The view `ops.rejects` over the rejected rows of all raw tables.
+pub const VIEW_REJECTS: &str = "rejects";
 
 /// What the name of a reference table is followed by in the view of its rows that count.
 pub const VIEW_HISTORY_SUFFIX: &str = "_history";
@@ -96,7 +100,7 @@ pub mod key {
 
     /// Summary: the id of the commit that made the snapshot.
     pub const COMMIT_ID: &str = "weir.commit-id";
-    /// Summary: the stage that made the snapshot (`ingest`, `verify`).
+    /// Summary: the stage that made the snapshot (`ingest`, `verify`, `redrive`).
     pub const STAGE: &str = "weir.stage";
     /// Summary: the version of Weir that made the snapshot.
     pub const CODE_VERSION: &str = "weir.code-version";

@@ -1,7 +1,8 @@
 //! The vector of offsets that every table carries: up to which offset of which partition it is
 //! complete, and what became of the offsets before that.
 //!
-//! - [`Progress::advance`] and [`Progress::remove`] are the only ways a vector moves.
+//! - [`Progress::advance`], [`Progress::remove`] and [`Progress::redrive`] are the only ways a
+//!   vector moves.
 //! - [`Progress::to_json`] is the table property `weir.progress`, [`Progress::to_heads`] the
 //!   snapshot summary `weir.heads`. A newer version of either is refused by name.
 //! - [`resolve`] is the truth rule: which of the two counts when they differ.
@@ -18,7 +19,7 @@ mod truth;
 #[cfg(test)]
 mod arbitrary;
 
-pub use advance::{Fence, Removed, Step, Steps, Verdict};
+pub use advance::{Accepted, Fence, Removed, Step, Steps, Verdict};
 pub use truth::{Recovery, SnapshotFacts, TableFacts, Truth, resolve};
 
 /// Commit ids that a vector remembers: enough to recognise a commit whose outcome stayed unknown.

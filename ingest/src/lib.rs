@@ -5,6 +5,7 @@
 //!   its parts.
 //! - [`resume`] and [`flush`]: its decisions, pure.
 //! - [`event`]: everything the loop tells, as one closed list.
+//! - [`redrive`]: rejected rows through today's contract.
 //! - [`topics`]: whether topics are set up as contracts ask.
 //! - [`lag`]: how far a table is behind its topic.
 
@@ -14,6 +15,7 @@ pub mod flight;
 pub mod flush;
 pub mod kafka;
 pub mod lag;
+pub mod redrive;
 pub mod resume;
 mod run;
 pub mod source;

@@ -1,10 +1,12 @@
 //! The command line. What is written here is what `weir --help` and `docs/reference.md` say.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
+use weir_contract::class::RejectClass;
 use weir_ingest::resume::AcceptKind;
 
 use crate::config::value::parse_duration;
@@ -130,6 +132,17 @@ pub enum Command {
     /// Make the events of a fleet of vending machines, stores and traders, for Kafka or as files.
     #[command(after_help = SIMULATE_HELP)]
     Simulate(Box<Simulate>),
+    /// List the classes of rejected rows, with counts and samples.
+    #[command(after_help = REJECTS_HELP)]
+    Rejects(Rejects),
+    /// Put rejected rows through today's contracts; what these accept becomes accepted rows.
+    #[command(after_help = REDRIVE_HELP)]
+    Redrive(Redrive),
+    /// Find a record's row, file and snapshot, or what is in a file or a snapshot.
+    #[command(after_help = WHERE_HELP)]
+    Where(Where),
+    /// Show every key of the config with its value and where that was given.
+    Config,
     /// Work on data contracts.
     #[command(subcommand)]
     Contracts(Contracts),
@@ -149,6 +162,10 @@ impl Command {
             Command::Snapshots(_) => "snapshots",
             Command::Query(_) => "query",
             Command::Simulate(_) => "simulate",
+            Command::Rejects(_) => "rejects",
+            Command::Redrive(_) => "redrive",
+            Command::Where(_) => "where",
+            Command::Config => "config",
             Command::Contracts(Contracts::Check(_)) => "contracts check",
             Command::Contracts(Contracts::Infer(_)) => "contracts infer",
         }
@@ -206,7 +223,10 @@ the exact offsets. Rows that another engine deleted are a finding until somebody
   weir verify raw.vending_health --acknowledge 4358109269898191000 --reason \"GDPR request 17\"";
 
 const QUERY_HELP: &str = "\
-All tables are there under their names, namespace first. With --snapshot or --as-of every table of
+All tables are there under their names, namespace first, and ops.rejects is a view over the rejected
+rows of all raw tables: stream, source, class, field, message, contract_version, event_id,
+event_type, machine_id, event_time (as text) and _source, _partition, _offset, _kafka_time, _key,
+_value as in the raw table. With --snapshot or --as-of every table of
 the query is read as it was then; the command says which snapshot it took and how far off it is.
 
 Examples:
@@ -225,6 +245,133 @@ Examples:
   weir simulate --kafka --machines 2000 --for 1h --speed-up 60
   weir simulate --to - --stream vending.sales --malformed 0 --for 10m
   weir simulate --from-csv sales.csv --mapping fleet/examples/vending_sales.toml --to sales.ndjson";
+
+const REJECTS_HELP: &str = "\
+The samples are the newest rows of each class. More of them: weir query \"SELECT * FROM ops.rejects\".
+
+Examples:
+  weir rejects
+  weir rejects --stream vending.sales --class missing --samples 10";
+
+const REDRIVE_HELP: &str = "\
+After a contract was corrected: each selected rejected row is read again as the record that Kafka
+had, and judged against that record's own Kafka time. Rows that the contract accepts replace the
+rejected ones, exactly once, with the next _rev; the others stay as they are, old reason included.
+It can be killed at any time and run again, and ingest may run meanwhile. The class of an accepted
+row is the one that it was rejected with; the class of a refused one is what today's contract says.
+
+Examples:
+  weir redrive --dry-run
+  weir redrive --stream vending.health --class out_of_range
+  weir redrive --stream vending.health --partition 0 --offsets 1000..2000";
+
+const WHERE_HELP: &str = "\
+Files are found by the bounds in the table's metadata, also after compaction; only those that may
+hold the offset are read. For an offset without a row it says why. --trace and --event read one
+column of all files of the streams that are asked.
+
+Examples:
+  weir where vending.health 0 1234
+  weir where --trace 4bf92f3577b34da6a3ce929d0e0e4736
+  weir where vending.health --event 018f6a3e-5f00-7000-8000-000000000001
+  weir where --file 0193c5a2-3f6d-7c41-a9a2-6f1d0c4b8e11.parquet
+  weir where --snapshot 4358109269898191000";
+
+/// Which rejected rows.
+#[derive(Debug, Args)]
+pub struct Filter {
+    /// Only this stream; may be given again [default: all streams of the config].
+    #[arg(long = "stream", value_name = "STREAM")]
+    pub streams: Vec<String>,
+    /// Only rows rejected with this class, such as missing or bad_time; may be given again.
+    #[arg(long = "class", value_name = "CLASS", value_parser = reject_class)]
+    pub classes: Vec<RejectClass>,
+    /// Only this Kafka partition.
+    #[arg(long, value_name = "NUMBER")]
+    pub partition: Option<i32>,
+    /// Only these offsets of it: FROM..UNTIL (UNTIL is not one of them), FROM.., ..UNTIL, or one.
+    #[arg(long, value_name = "RANGE", requires = "partition", value_parser = offsets)]
+    pub offsets: Option<Range<i64>>,
+}
+
+fn reject_class(text: &str) -> Result<RejectClass, String> {
+    let known = RejectClass::ALL.into_iter().find(|class| class.name() == text);
+    known.ok_or_else(|| {
+        let names: Vec<&str> = RejectClass::ALL.iter().map(|class| class.name()).collect();
+        format!("choose one of {}", names.join(", "))
+    })
+}
+
+fn offsets(text: &str) -> Result<Range<i64>, String> {
+    let number = |text: &str, absent: i64| match text {
+        "" => Some(absent),
+        digits => digits.parse().ok().filter(|offset| *offset >= 0),
+    };
+    let range = match text.split_once("..") {
+        Some((from, until)) => number(from, 0).zip(number(until, i64::MAX)),
+        None => number(text, -1).filter(|one| *one >= 0).map(|one| (one, one.saturating_add(1))),
+    };
+    match range {
+        Some((from, until)) if from < until => Ok(from..until),
+        _ => Err("expected offsets such as 1000..2000, 1000.., ..2000 or 1000".into()),
+    }
+}
+
+/// `weir rejects`.
+#[derive(Debug, Args)]
+pub struct Rejects {
+    /// Which rows.
+    #[command(flatten)]
+    pub filter: Filter,
+    /// Rows of each class that are shown.
+    #[arg(long, value_name = "NUMBER", default_value_t = 2)]
+    pub samples: usize,
+}
+
+/// `weir redrive`.
+#[derive(Debug, Args)]
+pub struct Redrive {
+    /// Which rows.
+    #[command(flatten)]
+    pub filter: Filter,
+    /// Only say what would be accepted, and what would still be refused.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Exit 99 where no row is accepted that was not before.
+    #[arg(long)]
+    pub exit_99_when_idle: bool,
+}
+
+/// `weir where`.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "weir where <STREAM> <PARTITION> <OFFSET>\n       \
+                      weir where [STREAM] --trace|--event|--file|--snapshot <WHAT>",
+    group = ArgGroup::new("what").required(true).args(["offset", "trace", "event", "file", "snapshot"])
+)]
+pub struct Where {
+    /// A stream, its topic or its table [default where no record is named: all streams].
+    #[arg(value_name = "STREAM")]
+    pub stream: Option<String>,
+    /// Kafka partition of the record.
+    #[arg(value_name = "PARTITION", requires = "offset")]
+    pub partition: Option<i32>,
+    /// Kafka offset of the record.
+    #[arg(value_name = "OFFSET")]
+    pub offset: Option<i64>,
+    /// The rows of this trace id.
+    #[arg(long, value_name = "ID")]
+    pub trace: Option<String>,
+    /// The rows of this event id.
+    #[arg(long, value_name = "ID")]
+    pub event: Option<String>,
+    /// The offsets in this data file, named by its location or the end of that.
+    #[arg(long, value_name = "PATH")]
+    pub file: Option<String>,
+    /// The offsets that this snapshot brought.
+    #[arg(long, value_name = "ID")]
+    pub snapshot: Option<i64>,
+}
 
 /// `weir quickstart`.
 #[derive(Debug, Args)]

@@ -5,15 +5,18 @@
 //! - [`config`]: `weir.toml`, variables and flags, checked as a whole.
 //! - [`session`]: one run, from the command line to the exit code.
 //! - [`failure`], [`output`], [`telemetry`], [`shutdown`]: how a command ends, and what it says.
+//! - [`rows`], [`answer`]: rows of a result as JSON; what `weir where` says.
 //! - [`usage`]: what the process has used, for `--result-json`.
 //! - [`reference`]: `docs/reference.md`, made from the same tables.
 
+pub mod answer;
 pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod failure;
 pub mod output;
 pub mod reference;
+pub mod rows;
 pub mod session;
 pub mod shutdown;
 pub mod telemetry;

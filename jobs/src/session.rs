@@ -11,7 +11,7 @@ use weir_contract::class::ErrorClass;
 
 use crate::cli::{Cli, Global, LogFormat};
 use crate::commands;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Entry, Flag};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::telemetry::{self, Form};
@@ -74,12 +74,7 @@ pub fn main() -> ExitCode {
 impl Session {
     /// The config. Logging starts with it, since it decides the level.
     pub fn config(&mut self) -> Result<Config, Failure> {
-        let file = match (&self.global.config, std::env::var_os(CONFIG_VARIABLE)) {
-            (Some(file), _) => file.clone(),
-            (None, Some(file)) => PathBuf::from(file),
-            (None, None) => PathBuf::from(CONFIG),
-        };
-        let config = config::load(&file, self.flags()?)?;
+        let config = config::load(&self.file(), self.flags()?)?;
         self.form = telemetry::form(config.log.format);
         report_panics(self.form);
         telemetry::init(self.form, &config.log.level, self.log.as_deref())?;
@@ -90,6 +85,20 @@ impl Session {
     pub fn use_files(&mut self, config: PathBuf, log: PathBuf) {
         self.global.config = Some(config);
         self.log = Some(log);
+    }
+
+    /// Every key of the config with its value and origin.
+    pub fn entries(&mut self) -> Result<Vec<Entry>, Failure> {
+        self.config()?;
+        config::show(&self.file(), self.flags()?)
+    }
+
+    fn file(&self) -> PathBuf {
+        match (&self.global.config, std::env::var_os(CONFIG_VARIABLE)) {
+            (Some(file), _) => file.clone(),
+            (None, Some(file)) => PathBuf::from(file),
+            (None, None) => PathBuf::from(CONFIG),
+        }
     }
 
     /// Runs a future to its end on a runtime of its own.
@@ -107,8 +116,8 @@ impl Session {
         })
     }
 
-    /// The flags that set keys, as (how the user wrote it, key, value).
-    fn flags(&self) -> Result<Vec<(String, String, String)>, Failure> {
+    /// The flags that set keys.
+    fn flags(&self) -> Result<Vec<Flag>, Failure> {
         let mut flags = Vec::new();
         for set in &self.global.set {
             let (key, value) = set.split_once('=').ok_or_else(|| {

@@ -7,6 +7,7 @@ mod ingest;
 mod kafka;
 mod personal;
 mod readers;
+mod redrive;
 mod seed;
 mod sim;
 mod stack;

@@ -24,8 +24,8 @@ s-1,Main station,station,open,Wien,east,AT,Europe/Vienna,EUR,2026-01-01T00:00:00
 s-2,Office,office,open,Graz,south,AT,Europe/Vienna,EUR,2026-01-01T00:00:00Z
 ";
 const PRODUCTS: &str = "\
-product_id,product_name,category,product_status,list_price,currency,valid_from
-p-1,Cola 0.5 l,drinks,active,2.50,EUR,2026-01-01T00:00:00Z
+product_id,product_name,category,product_status,list_price,currency,needs_refrigeration,valid_from
+p-1,Cola 0.5 l,drinks,active,2.50,EUR,true,2026-01-01T00:00:00Z
 ";
 const PLANOGRAM: &str = "\
 machine_id,selection,product_id,capacity,par_level,low_stock_level,price,currency,valid_from

@@ -5,37 +5,17 @@ A record that is not required may be missing: a compacted topic drops what is su
 line per reader, then one JSON object; exit 1 with the differences if they do not agree.
 """
 
-import csv
 import glob
 import json
 import os
 import sys
-from collections import Counter
 
 import duckdb
 import duckdb_extension_avro
 import duckdb_extension_iceberg
 from pyiceberg.catalog.sql import SqlCatalog
 
-
-def expected(path):
-    """All records of the list, and those of them that must be there."""
-    listed, required = Counter(), Counter()
-    with open(path, newline="") as file:
-        for row in csv.DictReader(file):
-            record = (int(row["partition"]), int(row["offset"]), row["accepted"] == "true")
-            listed[record] += 1
-            required[record] += row["required"] == "true"
-    return listed, +required
-
-
-def pyiceberg_rows(table):
-    columns = table.scan(selected_fields=("_partition", "_offset", "_error")).to_arrow()
-    errors = columns["_error"].combine_chunks()
-    accepted = errors.is_null().to_pylist()
-    return Counter(
-        zip(columns["_partition"].to_pylist(), columns["_offset"].to_pylist(), accepted)
-    )
+COLUMNS = '_partition AS "partition", _offset AS "offset", _error IS NULL AS accepted'
 
 
 def duckdb_connection():
@@ -47,28 +27,40 @@ def duckdb_connection():
     return connection
 
 
-def duckdb_rows(table):
-    query = "SELECT _partition, _offset, _error IS NULL FROM iceberg_scan(?)"
-    rows = duckdb_connection().execute(query, [table.metadata_location]).fetchall()
-    return Counter(rows)
+def differences(connection, these, those):
+    """How many records are in `these` more often than in `those`, and the first ten of them."""
+    query = f"SELECT * FROM ({these}) EXCEPT ALL SELECT * FROM ({those})"
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE difference AS {query}")
+    count = connection.execute("SELECT count(*) FROM difference").fetchone()[0]
+    return count, connection.execute("SELECT * FROM difference ORDER BY ALL LIMIT 10").fetchall()
 
 
 def main():
     database, name, path = sys.argv[1:]
-    catalog = SqlCatalog("weir", uri=f"sqlite:///{database}")
-    table = catalog.load_table(name)
-    listed, required = expected(path)
-    found = {"pyiceberg": pyiceberg_rows(table), "duckdb": duckdb_rows(table)}
-    agree = found["pyiceberg"] == found["duckdb"]
-    for reader, rows in found.items():
-        missing, extra = required - rows, rows - listed
-        print(f"{reader}: {rows.total()} rows, {len(missing)} missing, {len(extra)} extra")
-        for what, difference in (("missing", missing), ("extra", extra)):
-            for row in sorted(difference)[:10]:
-                print(f"  {what}: partition {row[0]} offset {row[1]} accepted {row[2]}")
-        agree = agree and not missing and not extra
-    rows = found["duckdb"].total()
-    print(json.dumps({"rows": rows, "compacted_away": listed.total() - rows}))
+    table = SqlCatalog("weir", uri=f"sqlite:///{database}").load_table(name)
+    by_pyiceberg = table.scan(selected_fields=("_partition", "_offset", "_error")).to_arrow()
+    connection = duckdb_connection()
+    connection.register("by_pyiceberg", by_pyiceberg)
+    connection.execute(f"CREATE TABLE pyiceberg AS SELECT {COLUMNS} FROM by_pyiceberg")
+    scan = f"SELECT {COLUMNS} FROM iceberg_scan(?)"
+    connection.execute(f"CREATE TABLE duckdb AS {scan}", [table.metadata_location])
+    types = {"partition": "INT", "offset": "BIGINT", "accepted": "BOOL", "required": "BOOL"}
+    connection.execute("CREATE TABLE list AS SELECT * FROM read_csv(?, columns = ?)", [path, types])
+    listed = 'SELECT "partition", "offset", accepted FROM list'
+    agree = True
+    for reader in ("pyiceberg", "duckdb"):
+        rows = connection.execute(f"SELECT count(*) FROM {reader}").fetchone()[0]
+        missing = differences(connection, f"{listed} WHERE required", f"FROM {reader}")
+        extra = differences(connection, f"FROM {reader}", listed)
+        print(f"{reader}: {rows} rows, {missing[0]} missing, {extra[0]} extra")
+        for what, (_, some) in (("missing", missing), ("extra", extra)):
+            for partition, offset, accepted in some:
+                print(f"  {what}: partition {partition} offset {offset} accepted {accepted}")
+        agree = agree and not missing[0] and not extra[0]
+    for these, those in (("pyiceberg", "duckdb"), ("duckdb", "pyiceberg")):
+        agree = agree and differences(connection, f"FROM {these}", f"FROM {those}")[0] == 0
+    away = connection.execute("SELECT count(*) FROM list").fetchone()[0] - rows
+    print(json.dumps({"rows": rows, "compacted_away": away}))
     sys.exit(0 if agree else 1)
 
 

@@ -65,9 +65,20 @@ impl Lab {
         Ok(lab)
     }
 
+    /// Gives the stream a contract of its own: the repository's, with this text replaced.
+    pub fn write_contract(&self, from: &str, to: &str) -> Result<()> {
+        let text = std::fs::read_to_string(repository().join("contracts/vending.health.yaml"))?;
+        ensure!(text.contains(from), "the contract has no {from:?}");
+        std::fs::write(self.path().join("vending.health.yaml"), text.replacen(from, to, 1))?;
+        self.write_config("")
+    }
+
     /// Writes the config, with `more` at its end; the consumer groups are the lab's own.
     pub fn write_config(&self, more: &str) -> Result<()> {
-        let contracts = repository().join("contracts");
+        let contracts = match self.path().join("vending.health.yaml").exists() {
+            true => self.path().to_path_buf(),
+            false => repository().join("contracts"),
+        };
         let text = format!(
             r#"warehouse = "lake"
 
@@ -192,6 +203,15 @@ contract = "{contracts}/vending.health.yaml"
         let mut command = Command::new(binary());
         command.arg("--config").arg(self.config()).args(["--log-format", "json"]).args(arguments);
         command
+    }
+
+    /// Runs weir to its end, which must succeed; the result object.
+    pub fn result(&self, arguments: &[&str]) -> Result<Value> {
+        let mut all = vec!["--result-json"];
+        all.extend_from_slice(arguments);
+        let done = self.weir(&all)?;
+        ensure!(done.code == Some(0), "weir {arguments:?} failed: {done:#?}");
+        done.result()
     }
 
     /// Runs weir to its end.

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use weir_contract::names::{TableName, key};
 use weir_contract::progress::{Progress, Truth};
 
-use crate::{CatalogError, Lake, Result};
+use crate::{Base, CatalogError, Lake, Result};
 use as_of::Standing;
 
 /// One line of `weir tables`. 64-bit numbers are strings in JSON.
@@ -139,6 +139,15 @@ pub async fn tables(lake: &Lake) -> Result<Vec<TableSummary>> {
 /// Errors: bad config if there is no such table.
 pub async fn snapshots(lake: &Lake, name: &TableName) -> Result<Vec<SnapshotLine>> {
     let base = lake.table(name).await?.ok_or_else(|| no_table(name))?;
+    Ok(lines(&base))
+}
+
+/// One standing snapshot of a table.
+pub fn snapshot_line(base: &Base, snapshot: &Snapshot) -> Option<SnapshotLine> {
+    lines(base).into_iter().find(|line| line.id == snapshot.snapshot_id())
+}
+
+fn lines(base: &Base) -> Vec<SnapshotLine> {
     let metadata = base.metadata();
     let chain: Vec<i64> = chain(metadata).iter().map(|s| s.snapshot_id()).collect();
     let mut tags: HashMap<i64, Vec<String>> = HashMap::new();
@@ -166,7 +175,7 @@ pub async fn snapshots(lake: &Lake, name: &TableName) -> Result<Vec<SnapshotLine
             moved: moved(metadata, s),
         }
     };
-    Ok(snapshots.iter().map(line).collect())
+    snapshots.iter().map(line).collect()
 }
 
 /// What `resolve_as_of` needs to know of all standing snapshots.

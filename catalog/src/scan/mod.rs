@@ -2,9 +2,10 @@
 //!
 //! Iceberg's metadata plans (which files, how many rows), DataFusion's own Parquet source reads:
 //! parallel, with row-group and page pruning. Files that it would read wrongly (delete files of
-//! other engines, renamed columns) go through the library's reader.
+//! other engines, renamed columns) go through the library's reader. [`file`] reads one file whole.
 
 mod by_name;
+pub mod file;
 pub mod plan;
 mod prune;
 mod reader;

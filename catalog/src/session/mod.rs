@@ -1,12 +1,15 @@
-//! SQL over the lake: every table under `<namespace>.<name>`, now or as it was, and the rows of
-//! reference tables that count as views `ref.<name>_history`; reading only.
+//! SQL over the lake: every table under `<namespace>.<name>`, now or as it was, the view
+//! `ops.rejects`, and the rows of reference tables that count as views `ref.<name>_history`;
+//! reading only.
 
 mod errors;
 pub(crate) mod history;
 mod names;
+mod rejects;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use arrow::array::RecordBatch;
@@ -40,7 +43,7 @@ pub enum At {
     Time(i64),
 }
 
-/// Bounds of a session.
+/// Bounds of a session, and what it must be told.
 #[derive(Debug, Clone)]
 pub struct SessionOptions {
     /// Bytes that sorts, joins and aggregations may hold; beyond, they spill to disk or fail.
@@ -49,6 +52,8 @@ pub struct SessionOptions {
     pub result_bytes_max: usize,
     /// Parallel parts of a plan; 0: as many as the machine has processors.
     pub target_partitions: usize,
+    /// The streams whose tables are known, for the view `ops.rejects`.
+    pub streams: BTreeMap<TableName, String>,
 }
 
 impl Default for SessionOptions {
@@ -57,6 +62,7 @@ impl Default for SessionOptions {
             memory_bytes: 512 << 20,
             result_bytes_max: 256 << 20,
             target_partitions: 0,
+            streams: BTreeMap::new(),
         }
     }
 }
@@ -142,7 +148,9 @@ impl Session {
             .with_information_schema(true);
         let context = context(lake, config, &options)?;
         let read = Arc::new(Mutex::new(Vec::new()));
-        let catalog = names::LakeCatalog::new(lake, at, pinned.clone(), tables, read.clone());
+        let streams = options.streams.clone();
+        let catalog =
+            names::LakeCatalog::new(lake, at, pinned.clone(), tables, streams, read.clone());
         context.register_catalog(CATALOG, Arc::new(catalog));
         Ok(Session { context, read, pinned, options })
     }

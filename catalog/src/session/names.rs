@@ -1,6 +1,7 @@
 //! The lake's tables as names in SQL, each loaded when a query names it.
 
 use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -8,8 +9,11 @@ use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::DataFusionError;
 use datafusion::error::Result as DfResult;
-use weir_contract::names::{NAMESPACE_REF, TableName, VIEW_HISTORY_SUFFIX};
+use weir_contract::names::{
+    NAMESPACE_OPS, NAMESPACE_RAW, NAMESPACE_REF, TableName, VIEW_HISTORY_SUFFIX, VIEW_REJECTS,
+};
 
+use super::rejects::{self, Part};
 use super::{At, TableAt, history, lock};
 use crate::create::reference_key;
 use crate::look::as_of::{AsOf, resolve_as_of, show_time};
@@ -24,6 +28,7 @@ struct Shared {
     at: At,
     pinned: Option<TableName>,
     tables: Vec<TableName>,
+    streams: BTreeMap<TableName, String>,
     read: Arc<Mutex<Vec<TableAt>>>,
 }
 
@@ -32,15 +37,17 @@ struct Shared {
 pub struct LakeCatalog(Arc<Shared>);
 
 impl LakeCatalog {
-    /// A catalog of `tables`; what queries load is noted in `read`.
+    /// A catalog of `tables`, some of which are those of `streams`; what queries load is noted in
+    /// `read`.
     pub fn new(
         lake: &Lake,
         at: At,
         pinned: Option<TableName>,
         tables: Vec<TableName>,
+        streams: BTreeMap<TableName, String>,
         read: Arc<Mutex<Vec<TableAt>>>,
     ) -> LakeCatalog {
-        LakeCatalog(Arc::new(Shared { lake: lake.clone(), at, pinned, tables, read }))
+        LakeCatalog(Arc::new(Shared { lake: lake.clone(), at, pinned, tables, streams, read }))
     }
 }
 
@@ -50,9 +57,9 @@ impl CatalogProvider for LakeCatalog {
     }
 
     fn schema_names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.0.tables.iter().map(|t| t.namespace.clone()).collect();
-        names.dedup();
-        names
+        let names = self.0.tables.iter().map(|t| t.namespace.clone());
+        let names: BTreeSet<String> = names.chain([NAMESPACE_OPS.to_string()]).collect();
+        names.into_iter().collect()
     }
 
     /// Any namespace, so that what is missed is the table, by its whole name.
@@ -83,17 +90,21 @@ impl SchemaProvider for Namespace {
         let tables = self.shared.tables.iter().filter(|t| t.namespace == self.namespace);
         let views = tables.clone().filter(|t| t.namespace == NAMESPACE_REF);
         let views = views.map(|t| format!("{}{VIEW_HISTORY_SUFFIX}", t.name));
-        tables.map(|t| t.name.clone()).chain(views).collect()
+        let rejects = self.is_rejects(VIEW_REJECTS).then(|| VIEW_REJECTS.to_string());
+        tables.map(|t| t.name.clone()).chain(views).chain(rejects).collect()
     }
 
     async fn table(&self, name: &str) -> DfResult<Option<Arc<dyn TableProvider>>> {
+        let outward = |e: CatalogError| DataFusionError::External(Box::new(e));
+        if self.is_rejects(name) {
+            return rejects::view(self.shared.rejects().await.map_err(outward)?).map(Some);
+        }
         let name = TableName { namespace: self.namespace.clone(), name: name.to_string() };
         if !self.shared.tables.contains(&name) {
             return self.history(&name).await;
         }
-        let provider = self.shared.provider(&name).await;
-        let provider = provider.map_err(|e| DataFusionError::External(Box::new(e)))?;
-        Ok(provider.map(|p| Arc::new(p) as Arc<dyn TableProvider>))
+        let provider = self.shared.provider(&name).await.map_err(outward)?;
+        Ok(provider.map(|(p, _)| Arc::new(p) as Arc<dyn TableProvider>))
     }
 
     fn table_exist(&self, name: &str) -> bool {
@@ -110,17 +121,45 @@ impl Namespace {
             return Ok(None);
         }
         let outward = |e: CatalogError| DataFusionError::External(Box::new(e));
-        let Some(base) = self.shared.lake.table(&table).await.map_err(outward)? else {
+        let Some((provider, base)) = self.shared.provider(&table).await.map_err(outward)? else {
             return Ok(None);
         };
         let Some(key) = reference_key(&base) else { return Ok(None) };
-        let provider = self.shared.provider(&table).await.map_err(outward)?;
-        provider.map(|p| history::view(&table, Arc::new(p), &key)).transpose()
+        history::view(&table, Arc::new(provider), &key).map(Some)
+    }
+
+    /// Whether this is the view of rejected rows, and no table that somebody made by its name.
+    fn is_rejects(&self, name: &str) -> bool {
+        let mut tables = self.shared.tables.iter();
+        self.namespace == NAMESPACE_OPS
+            && name == VIEW_REJECTS
+            && !tables.any(|t| t.namespace == NAMESPACE_OPS && t.name == name)
     }
 }
 
 impl Shared {
-    async fn provider(&self, name: &TableName) -> Result<Option<IcebergProvider>> {
+    /// The raw tables, but for those that were not there yet at the time of the session.
+    async fn rejects(&self) -> Result<Vec<Part>> {
+        let mut parts = Vec::new();
+        for table in self.tables.iter().filter(|t| t.namespace == NAMESPACE_RAW) {
+            if let At::Time(ms) = self.at
+                && let Some(base) = self.lake.table(table).await?
+                && matches!(
+                    resolve_as_of(&standing(base.metadata()), ms),
+                    AsOf::BeforeFirst { expired: false, .. }
+                )
+            {
+                continue;
+            }
+            let Some((provider, base)) = self.provider(table).await? else { continue };
+            let stream = self.streams.get(table).unwrap_or(&table.name).clone();
+            parts.push(Part { table: table.clone(), stream, sources: base.sources(), provider });
+        }
+        parts.retain(Part::is_raw);
+        Ok(parts)
+    }
+
+    async fn provider(&self, name: &TableName) -> Result<Option<(IcebergProvider, Base)>> {
         let Some(base) = self.lake.table(name).await? else { return Ok(None) };
         let (id, at) = choose(&base, self.at, self.pinned.as_ref() == Some(name))?;
         let provider = IcebergProvider::new(&self.lake, &base, id)?;
@@ -128,7 +167,8 @@ impl Shared {
         if !read.contains(&at) {
             read.push(at);
         }
-        Ok(Some(provider))
+        drop(read);
+        Ok(Some((provider, base)))
     }
 }
 

@@ -133,3 +133,32 @@ async fn a_result_has_a_bound() {
     assert_eq!(error.class(), ErrorClass::BadConfig, "{error}");
     assert!(error.to_string().contains("16 bytes"), "{error}");
 }
+
+#[tokio::test]
+async fn rejects_are_a_view_over_all_raw_tables() {
+    let (_folder, lake, _) = lake().await;
+    let session = Session::open(&lake, At::Current).await.unwrap();
+    let rows = async |sql: &str| {
+        let answer = session.sql(sql).await.unwrap();
+        answer.batches.iter().map(|b| b.num_rows()).sum::<usize>()
+    };
+    assert_eq!(rows("select * from ops.rejects").await, 0);
+    ingest(&lake, 0, 0, 10, &[3, 4], &[]).await;
+    ingest(&lake, 1, 0, 10, &[9], &[]).await;
+    assert_eq!(rows("select * from ops.rejects").await, 3);
+    let sql = "select stream, source, _partition, _offset, class, event_time, _value \
+               from ops.rejects where class = 'not_json' and _offset > 3 and _partition = 0 \
+               and stream = 'vending_sales' and source like '%vending.sales%' order by _offset";
+    assert_eq!(rows(sql).await, 1);
+    // Files of accepted rows are not even opened.
+    let plan = session.sql("explain select _offset from ops.rejects").await.unwrap();
+    let plan = arrow::util::pretty::pretty_format_batches(&plan.batches).unwrap().to_string();
+    assert!(!plan.contains("event_day=2026"), "{plan}");
+    assert!(plan.contains("event_day=null"), "{plan}");
+    assert!(rows("show tables").await > 1);
+
+    // Before the first commit there was nothing.
+    let before = Session::open(&lake, At::Time(0)).await.unwrap();
+    let answer = before.sql("select class, _offset from ops.rejects").await.unwrap();
+    assert_eq!(answer.batches.iter().map(|b| b.num_rows()).sum::<usize>(), 0);
+}

@@ -10,7 +10,7 @@ use weir_contract::names::{TableName, key};
 use weir_contract::progress::{Progress, Removed, Verdict};
 use weir_contract::reference::source;
 
-use super::{blame, counts, loads, rows_now, sources};
+use super::{blame, counts, loads, rows_now};
 use crate::commit::{Change, Committed, Decision, commit};
 use crate::look::{chain, is_ours, no_table};
 use crate::schema::is_reference;
@@ -181,7 +181,7 @@ async fn removals(lake: &Lake, base: &Base, snapshot: i64) -> Result<Removals> {
         return Ok(Removals::from([(source(&base.name), [(PARTITION, removed)].into())]));
     }
     let present = rows_now(lake, base).await?.seen;
-    let names = sources(base);
+    let names = base.sources();
     let (progress, _) = base.known()?;
     let (_, lacks) = counts::compare(&base.name, &progress, &names, &present);
     let acknowledged = ids(base)?;
@@ -252,7 +252,7 @@ fn check<'a>(base: &Base, chain: &[&'a Arc<Snapshot>], snapshot: i64) -> Result<
     };
     if is_ours(found) {
         return Err(CatalogError::bad_config(format!(
-            "snapshot {snapshot} of {name} is weir's own, which deletes nothing"
+            "snapshot {snapshot} of {name} is weir's own, which deletes no record"
         )));
     }
     Ok(found)

@@ -1,7 +1,7 @@
 //! `weir verify`: is every record that the table claims there exactly once?
 //!
 //! Everything is checked against what is really stored: manifests, files and their footers, and the
-//! offsets of all rows (four columns are read, a bit per offset is kept). What is found is a
+//! offsets of all rows (five columns are read, a bit per offset is kept). What is found is a
 //! [`Finding`] of a closed list; a foreign deletion stays one until [`acknowledge`] records why.
 
 mod acknowledge;
@@ -28,8 +28,10 @@ pub use report::{Finding, Kind, VerifyReport};
 use crate::look::{chain, is_ours, no_table, text};
 use crate::scan::plan::LiveFile;
 use crate::schema::is_reference;
+use crate::sought::Found;
 use crate::{Base, CatalogError, Lake, Result};
 use files::Structure;
+use offsets::Seen;
 use rows::Positions;
 
 /// How to verify.
@@ -67,8 +69,9 @@ pub async fn verify(
     findings.extend(scan.findings);
     if let Some(progress) = &progress {
         let seen = &scan.positions.seen;
-        let (found, lacks) = counts::compare(name, progress, &sources(&base), seen);
+        let (found, lacks) = counts::compare(name, progress, &base.sources(), seen);
         findings.extend(found);
+        findings.extend(rev_ahead(name, progress, &scan.positions));
         if !lacks.is_empty() {
             let acknowledged = acknowledge::ids(&base)?;
             let deletions = blame::deletions(lake, &base, seen, &acknowledged).await?;
@@ -103,13 +106,16 @@ fn report(
     }
 }
 
-/// Short source id → full one, by the table's properties.
-fn sources(base: &Base) -> BTreeMap<String, String> {
-    let properties = base.metadata().properties().iter();
-    let short = |(k, v): (&String, &String)| {
-        k.strip_prefix(key::SOURCE_PREFIX).map(|short| (short.to_string(), v.clone()))
-    };
-    properties.filter_map(short).collect()
+/// The offsets of the rows in a file, by short source id and partition.
+///
+/// Errors: bad data if the file is not there or cannot be read.
+pub async fn positions(
+    lake: &Lake,
+    base: &Base,
+    found: &Found,
+) -> Result<BTreeMap<(String, i32), Seen>> {
+    let read = rows::read(lake, base, &found.file, found.deletes.clone()).await?;
+    Ok(read.positions.seen)
 }
 
 /// The vector that counts, and what is wrong with how the table says it.
@@ -157,6 +163,15 @@ fn differs(base: &Base, property: &Progress) -> Option<Finding> {
         Some(Err(e)) => return found(format!("{e}, in snapshot {id}")),
         Some(Ok(summary)) => summary,
     };
+    if property.rev != summary.rev {
+        return found(format!(
+            "{} says revision {}, {} of snapshot {id} says {}",
+            key::PROGRESS,
+            property.rev,
+            key::HEADS,
+            summary.rev
+        ));
+    }
     for (source, partition) in places(&summary).chain(places(property)) {
         let of = |p: &Progress| p.sources.get(source).and_then(|s| s.get(&partition)).copied();
         let (said, was) = (of(property), of(&summary));
@@ -248,6 +263,17 @@ fn row_count(base: &Base, file: &LiveFile, footer: u64) -> Option<Finding> {
     (said != footer).then(|| {
         let message = format!("the manifest says {said} rows, the file has {footer}");
         Finding::new(Kind::FileRows, &base.name, message).file(file.path())
+    })
+}
+
+/// Rows of a revision that the table does not claim: whoever reads deltas by `_rev` misses them.
+fn rev_ahead(table: &TableName, progress: &Progress, found: &Positions) -> Option<Finding> {
+    (found.rev_max > progress.rev).then(|| {
+        let message = format!(
+            "rows have the revision {}, the table's progress knows {}",
+            found.rev_max, progress.rev
+        );
+        Finding::new(Kind::RevAhead, table, message)
     })
 }
 

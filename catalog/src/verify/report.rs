@@ -49,6 +49,8 @@ pub enum Kind {
     OffsetMissingAmong,
     /// The table holds another number of accepted or rejected rows than its counters say.
     Counts,
+    /// Rows have a revision (`_rev`) that the table's progress does not know.
+    RevAhead,
     /// Rows name a source that the table does not know.
     UnknownSource,
     /// Rows without source, partition or offset: another engine added them.
@@ -61,7 +63,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Kind; 23] = [
+    pub const ALL: [Kind; 24] = [
         Kind::ProgressMissing,
         Kind::ProgressDamaged,
         Kind::RolledBack,
@@ -81,6 +83,7 @@ impl Kind {
         Kind::OffsetMissing,
         Kind::OffsetMissingAmong,
         Kind::Counts,
+        Kind::RevAhead,
         Kind::UnknownSource,
         Kind::RowWithoutPosition,
         Kind::LoadRows,
@@ -109,6 +112,7 @@ impl Kind {
             Kind::OffsetMissing => "offset_missing",
             Kind::OffsetMissingAmong => "offset_missing_among",
             Kind::Counts => "counts",
+            Kind::RevAhead => "rev_ahead",
             Kind::UnknownSource => "unknown_source",
             Kind::RowWithoutPosition => "row_without_position",
             Kind::LoadRows => "load_rows",
@@ -131,7 +135,7 @@ impl Kind {
                 "ingest has stopped; restore `weir.progress` from an older metadata file or a \
                  backup"
             }
-            Kind::ProgressDiffers | Kind::Counts => {
+            Kind::ProgressDiffers | Kind::Counts | Kind::RevAhead => {
                 "another program changed `weir.progress`; compare it with `weir.heads` in the \
                  newest snapshot of ours and restore it"
             }

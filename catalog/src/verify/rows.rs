@@ -1,11 +1,11 @@
-//! Which offsets the rows of data files have: four columns are read, the rest is not touched.
+//! Which offsets the rows of data files have: five columns are read, the rest is not touched.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type};
+use arrow::compute::{cast, max};
+use arrow::datatypes::{DataType, Int32Type, Int64Type};
 use futures::{StreamExt, TryStreamExt};
 use iceberg::scan::FileScanTaskDeleteFile;
 use iceberg::spec::{Schema, SchemaRef};
@@ -35,6 +35,8 @@ pub struct Positions {
     pub without: u64,
     /// All rows.
     pub rows: u64,
+    /// The greatest revision of a row.
+    pub rev_max: i32,
 }
 
 impl Positions {
@@ -42,6 +44,7 @@ impl Positions {
     pub fn merge(&mut self, other: Positions) {
         self.without += other.without;
         self.rows += other.rows;
+        self.rev_max = self.rev_max.max(other.rev_max);
         for (key, seen) in other.seen {
             match self.seen.entry(key) {
                 Entry::Occupied(mut mine) => mine.get_mut().merge(seen),
@@ -147,8 +150,8 @@ pub async fn read(
         positions.without = footer_rows;
         return Ok(FileRows { footer_rows, positions });
     };
-    let error = columns.error.as_ref();
-    let leaves = [Some(source), Some(partition), Some(offset), error];
+    let (error, rev) = (columns.error.as_ref(), columns.rev.as_ref());
+    let leaves = [Some(source), Some(partition), Some(offset), error, rev];
     let leaves = leaves.into_iter().flatten().map(|c| c.leaf);
     let mask = ProjectionMask::leaves(builder.parquet_schema(), leaves);
     let builder = builder.with_projection(mask).with_batch_size(BATCH_ROWS);
@@ -157,7 +160,9 @@ pub async fn read(
         let take =
             |c: &Column| batch.column_by_name(&c.root).cloned().ok_or_else(|| lacks(file, c));
         let errors = error.map(take).transpose()?;
-        add_batch(&mut positions, file, [take(source)?, take(partition)?, take(offset)?], errors)?;
+        let revs = rev.map(take).transpose()?;
+        let three = [take(source)?, take(partition)?, take(offset)?];
+        add_batch(&mut positions, file, three, errors, revs)?;
     }
     Ok(FileRows { footer_rows, positions })
 }
@@ -171,6 +176,7 @@ fn add_batch(
     file: &LiveFile,
     [source, partition, offset]: [ArrayRef; 3],
     errors: Option<ArrayRef>,
+    revs: Option<ArrayRef>,
 ) -> Result<()> {
     let typed = |array: &ArrayRef, to: &DataType| {
         cast(array, to).map_err(|e| {
@@ -182,6 +188,10 @@ fn add_batch(
     let partition = typed(&partition, &DataType::Int64)?;
     let offset = typed(&offset, &DataType::Int64)?;
     positions.add(&source, &partition, &offset, &Errors(errors));
+    if let Some(revs) = revs {
+        let greatest = max(typed(&revs, &DataType::Int32)?.as_primitive::<Int32Type>());
+        positions.rev_max = positions.rev_max.max(greatest.unwrap_or(0));
+    }
     Ok(())
 }
 
@@ -193,7 +203,7 @@ async fn read_with_deletes(
     deletes: Vec<FileScanTaskDeleteFile>,
 ) -> Result<Positions> {
     let failed = |e| CatalogError::iceberg(format!("reading {} less its deletes", file.path()), e);
-    let names = [column::SOURCE, column::PARTITION, column::OFFSET, column::ERROR];
+    let names = [column::SOURCE, column::PARTITION, column::OFFSET, column::ERROR, column::REV];
     let ids: Vec<i32> = names.iter().filter_map(|name| schema.field_id_by_name(name)).collect();
     let task = reader_task(base, file, schema, ids, deletes)?;
     let reader = library_table(&lake.io, base)?
@@ -212,7 +222,8 @@ async fn read_with_deletes(
         };
         let errors = batch.column_by_name(column::ERROR).cloned();
         let three = [take(column::SOURCE)?, take(column::PARTITION)?, take(column::OFFSET)?];
-        add_batch(&mut positions, file, three, errors)?;
+        let revs = batch.column_by_name(column::REV).cloned();
+        add_batch(&mut positions, file, three, errors, revs)?;
     }
     Ok(positions)
 }
@@ -230,6 +241,7 @@ struct Columns {
     offset: Option<Column>,
     /// Any member of `_error` tells whether the struct is null.
     error: Option<Column>,
+    rev: Option<Column>,
 }
 
 impl Columns {
@@ -253,6 +265,7 @@ impl Columns {
             partition: find(column::PARTITION),
             offset: find(column::OFFSET),
             error: find(&member),
+            rev: find(column::REV),
         }
     }
 }

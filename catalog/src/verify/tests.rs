@@ -344,3 +344,17 @@ async fn what_cannot_be_acknowledged_says_why() {
         assert!(error.to_string().contains(says), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_revision_that_the_progress_does_not_know_is_noticed() {
+    let (_folder, lake, _) = lake().await;
+    filled(&lake).await;
+    let plain = rows(&short(), 1, &[0, 1, 2, 3, 4], false);
+    let revs: arrow::array::ArrayRef = Arc::new(arrow::array::Int32Array::from(vec![3; 5]));
+    let schema = plain.schema();
+    let columns = schema.fields().iter().map(|f| f.name().as_str()).zip(plain.columns().to_vec());
+    let columns = columns.chain([(column::REV, revs)]).map(|(name, array)| (name, array, true));
+    let batch = arrow::array::RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+    rewrite(&lake, &accepted_file(&lake, 0).await, &batch).await;
+    assert_eq!(found(&lake).await, [whole(Kind::RevAhead)]);
+}

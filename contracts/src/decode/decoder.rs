@@ -92,6 +92,13 @@ impl Decoder {
         }
     }
 
+    /// The same decoder, for rows that replace rejected ones at this revision (`_rev`).
+    #[must_use]
+    pub fn at_rev(mut self, rev: i32) -> Decoder {
+        self.reserved.rev = rev;
+        self
+    }
+
     /// Adds one record as one row. Call [`Decoder::finish`] long before [`Decoder::bytes`] reaches
     /// 2 GiB, which is all that a column can hold.
     pub fn push(&mut self, record: &Record<'_>) -> Outcome {

@@ -31,6 +31,8 @@ pub(super) struct Reserved {
     pub rejected: Vec<bool>,
     /// Bytes of strings held.
     pub bytes: usize,
+    /// The revision of every row.
+    pub rev: i32,
     scratch: Vec<u8>,
 }
 
@@ -119,7 +121,7 @@ impl Reserved {
             self.finish_error(rows),
             self.value.finish_binary(rows),
             self.headers.finish_binary(rows),
-            Arc::new(Int32Array::from(vec![0; rows])),
+            Arc::new(Int32Array::from(vec![self.rev; rows])),
         ];
         self.bytes = 0;
         arrays
@@ -182,9 +184,40 @@ fn headers_json(headers: &[(&str, Option<&[u8]>)], out: &mut Vec<u8>) {
     out.push(b']');
 }
 
+/// Reads `_headers` as the decoder has written it, names and values in order; none for anything
+/// else.
+pub fn read_headers(json: &[u8]) -> Option<Vec<(String, Option<Vec<u8>>)>> {
+    let pairs: Vec<(String, Option<String>)> = serde_json::from_slice(json).ok()?;
+    let header = |(name, value): (String, Option<String>)| match value {
+        Some(text) => Some((name, Some(unbase64(text.as_bytes())?))),
+        None => Some((name, None)),
+    };
+    pairs.into_iter().map(header).collect()
+}
+
+const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// Reads what [`base64`] writes.
+fn unbase64(text: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len() / 4 * 3);
+    for (at, group) in text.chunks(4).enumerate() {
+        let last = (at + 1) * 4 == text.len();
+        let padding = group.iter().rev().take_while(|digit| **digit == b'=').count();
+        if group.len() != 4 || padding > 2 || (padding > 0 && !last) {
+            return None;
+        }
+        let mut bits = 0u32;
+        for digit in &group[..4 - padding] {
+            bits = bits << 6 | DIGITS.iter().position(|d| d == digit)? as u32;
+        }
+        let bytes = (bits << (6 * padding)).to_be_bytes();
+        out.extend_from_slice(&bytes[1..4 - padding]);
+    }
+    Some(out)
+}
+
 /// Writes base64 with padding (RFC 4648, section 4).
 fn base64(bytes: &[u8], out: &mut Vec<u8>) {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for chunk in bytes.chunks(3) {
         let mut group = [0; 3];
         group[..chunk.len()].copy_from_slice(chunk);
@@ -218,6 +251,13 @@ mod tests {
         ];
         let expected = r#"[["",""],["f","Zg=="],["fo","Zm8="],["fo\"\\\n","Zm9v"],["é","//79Zm9vYg=="],["none",null]]"#;
         assert_eq!(render(headers), expected);
+        let owned =
+            |(name, value): &(&str, Option<&[u8]>)| (name.to_string(), value.map(<[u8]>::to_vec));
+        let read = read_headers(expected.as_bytes()).unwrap();
+        assert_eq!(read, headers.iter().map(owned).collect::<Vec<_>>());
+        for bad in ["", "[", "[[\"a\"]]", "[[\"a\",\"Zg=\"]]", "[[\"a\",\"Zg==Zg==\"]]", "{}"] {
+            assert_eq!(read_headers(bad.as_bytes()), None, "{bad}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! How a vector moves: by offsets read ([`Progress::advance`]) and by deletions that an operator
-//! acknowledged ([`Progress::remove`]). Both are checked against the vector of exactly the base
-//! that will be swapped, at every attempt; an error changes nothing.
+//! How a vector moves: by offsets read ([`Progress::advance`]), by deletions that an operator
+//! acknowledged ([`Progress::remove`]), and by rejected rows that a later contract accepts
+//! ([`Progress::redrive`]). All are checked against the vector of exactly the base that will be
+//! swapped, at every attempt; an error changes nothing.
 
 use std::collections::BTreeMap;
 
@@ -52,6 +53,9 @@ pub struct Removed {
     /// Rejected rows.
     pub rejected: i64,
 }
+
+/// Rejected rows that a later contract accepts: full source id → partition → how many.
+pub type Accepted = BTreeMap<String, BTreeMap<i32, i64>>;
 
 /// Whether a commit may go on top of a vector.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,6 +136,28 @@ impl Progress {
         commit_id: &str,
         removed: &BTreeMap<String, BTreeMap<i32, Removed>>,
     ) -> Verdict {
+        self.recount(commit_id, removed, Partition::remove)
+    }
+
+    /// The vector after rejected rows were replaced by accepted ones of revision `rev`, which must
+    /// be the next: they move from `rejected` to `rows`, and no head moves.
+    pub fn redrive(&self, commit_id: &str, rev: i32, accepted: &Accepted) -> Verdict {
+        match self.recount(commit_id, accepted, Partition::accept) {
+            Verdict::Apply(_) if self.rev.checked_add(1) != Some(rev) => {
+                Verdict::Invalid(format!("revision {rev} does not follow {}", self.rev))
+            }
+            Verdict::Apply(next) => Verdict::Apply(Progress { rev, ..next }),
+            other => other,
+        }
+    }
+
+    /// The vector after `count` moved the counters of each partition that `by` names.
+    fn recount<T>(
+        &self,
+        commit_id: &str,
+        by: &BTreeMap<String, BTreeMap<i32, T>>,
+        count: fn(&Partition, &T) -> Result<Partition, String>,
+    ) -> Verdict {
         if self.commits.iter().any(|id| id == commit_id) {
             return Verdict::Already;
         }
@@ -139,13 +165,13 @@ impl Progress {
             return Verdict::Invalid("the commit has no id".into());
         }
         let mut next = self.clone();
-        for (source, partitions) in removed {
+        for (source, partitions) in by {
             for (&partition, counts) in partitions {
                 let known = next.sources.get_mut(source).and_then(|p| p.get_mut(&partition));
                 let Some(known) = known else {
                     return invalid(source, partition, "the table does not know this partition");
                 };
-                match known.remove(counts) {
+                match count(known, counts) {
                     Ok(after) => *known = after,
                     Err(why) => return invalid(source, partition, &why),
                 }
@@ -191,6 +217,15 @@ impl Partition {
             ..*self
         };
         after.check().map(|()| after)
+    }
+
+    fn accept(&self, count: &i64) -> Result<Partition, String> {
+        match self.rejected.checked_sub(*count) {
+            Some(rejected) if *count >= 0 && rejected >= 0 => {
+                Ok(Partition { rejected, rows: add(self.rows, *count)?, ..*self })
+            }
+            _ => Err(format!("cannot accept {count} of {} rejected rows", self.rejected)),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! One file per command: read what was asked, call the library, print what came back.
 
+pub mod config;
 pub mod contracts;
 mod csv_events;
 mod event_sink;
@@ -9,20 +10,25 @@ pub mod lag;
 pub mod look;
 pub mod query;
 pub mod quickstart;
+pub mod redrive;
+pub mod rejects;
 pub mod seed;
 pub mod simulate;
 mod stream_job;
 pub mod topics;
 pub mod verify;
+pub mod whereabouts;
 
 use std::collections::BTreeMap;
 
+use weir_catalog::session::{At, Session as Sql, SessionOptions};
 use weir_catalog::{Lake, LakeOptions};
 use weir_contract::class::ErrorClass;
+use weir_contract::names::TableName;
 use weir_ingest::kafka::KafkaSettings;
 
 use crate::cli::{Command, Contracts};
-use crate::config::{self, Config, Stream};
+use crate::config::{Config, Stream, reads_of};
 use crate::failure::Failure;
 use crate::session::{Done, Session};
 
@@ -41,6 +47,10 @@ pub fn run(command: Command, session: &mut Session) -> Result<Done, Failure> {
         Command::Query(asked) => query::run(&asked, session),
         Command::Quickstart(asked) => quickstart::run(&asked, session),
         Command::Simulate(asked) => simulate::run(&asked, session),
+        Command::Rejects(asked) => rejects::run(&asked, session),
+        Command::Redrive(asked) => redrive::run(&asked, session),
+        Command::Where(asked) => whereabouts::run(&asked, session),
+        Command::Config => config::run(session),
     }
 }
 
@@ -53,6 +63,13 @@ fn lake(config: &Config, create: bool) -> Result<Lake, Failure> {
     };
     Lake::open_local(&config.warehouse, &config.catalog.file, &config.catalog.name, options)
         .map_err(Failure::catalog)
+}
+
+/// SQL over the lake, with the streams of the config by their names.
+async fn sql(config: &Config, lake: &Lake, at: At) -> Result<Sql, Failure> {
+    let streams = config.streams.keys().map(|name| (TableName::raw(name), name.clone()));
+    let options = SessionOptions { streams: streams.collect(), ..SessionOptions::default() };
+    Sql::open_with(lake, at, options).await.map_err(Failure::catalog)
 }
 
 /// The streams that were named, or all of the config.
@@ -98,7 +115,7 @@ fn kafka_settings(
         group: format!("{}.{stream}", config.kafka.group_prefix),
         instance: config.kafka.instance.clone(),
         memory,
-        properties: config::reads_of(&config.kafka.properties)?.into_iter().collect(),
+        properties: reads_of(&config.kafka.properties)?.into_iter().collect(),
     })
 }
 

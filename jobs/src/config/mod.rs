@@ -4,6 +4,7 @@
 //! another ([`raw`]: default < file < variable < flag); the result is checked across keys and gets
 //! its final shape ([`resolve`]). Unknown keys are refused, and all mistakes are told at once.
 
+mod entries;
 pub mod keys;
 pub mod raw;
 pub mod resolve;
@@ -12,6 +13,7 @@ mod secret;
 mod tests;
 pub mod value;
 
+pub use entries::Entry;
 pub use raw::{Inputs, Mistake};
 pub use resolve::{Catalog, Config, Flush, Ingest, Kafka, Log, Reference, Stream};
 pub use secret::{Property, reads_of};
@@ -20,9 +22,24 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::failure::Failure;
 
-/// Reads the file and the environment and resolves them with the flags, which are (how the user
-/// wrote it, key, value).
-pub fn load(file: &Path, flags: Vec<(String, String, String)>) -> Result<Config, Failure> {
+/// A flag that sets a key: how the user wrote it, the key, the value.
+pub type Flag = (String, String, String);
+
+/// Reads the file and the environment and resolves them with the flags.
+pub fn load(file: &Path, flags: Vec<Flag>) -> Result<Config, Failure> {
+    let (inputs, folder) = read(file, flags)?;
+    parse(&inputs, &folder).map_err(|mistakes| failure(&mistakes))
+}
+
+/// Every key with its value and origin, of a config that is right.
+pub fn show(file: &Path, flags: Vec<Flag>) -> Result<Vec<Entry>, Failure> {
+    let (inputs, folder) = read(file, flags)?;
+    parse(&inputs, &folder).map_err(|mistakes| failure(&mistakes))?;
+    Ok(entries::entries(&raw::Raw::collect(&inputs), &folder))
+}
+
+/// All that the config is made of, and where its relative paths start.
+fn read(file: &Path, flags: Vec<Flag>) -> Result<(Inputs, PathBuf), Failure> {
     let text = std::fs::read_to_string(file).map_err(|error| {
         Failure::config(format!("the config cannot be read: {error}"))
             .at(file.display())
@@ -36,8 +53,8 @@ pub fn load(file: &Path, flags: Vec<(String, String, String)>) -> Result<Config,
     let inputs = Inputs { file_name: file.display().to_string(), file: text, env, flags };
     let folder = std::path::absolute(file)
         .map_err(|error| Failure::config(format!("the working folder is unknown: {error}")))?;
-    let folder = folder.parent().unwrap_or(Path::new("/"));
-    parse(&inputs, folder).map_err(|mistakes| failure(&mistakes))
+    let folder = folder.parent().unwrap_or(Path::new("/")).to_path_buf();
+    Ok((inputs, folder))
 }
 
 /// Resolves what was read. Pure: `folder` is where relative paths start.

@@ -115,6 +115,12 @@ impl Raw {
         })
     }
 
+    /// The values of one key: several where its path holds a free name.
+    pub fn all(&self, key: &keys::Key) -> impl Iterator<Item = (&[String], &Found)> {
+        let values = self.values.iter().filter(move |(path, _)| key.matches(path));
+        values.map(|(path, found)| (path.as_slice(), found))
+    }
+
     /// All mistakes, in the order of the file.
     pub fn into_mistakes(mut self) -> Vec<Mistake> {
         self.mistakes.sort_by(|a, b| a.order().cmp(&b.order()));

@@ -198,7 +198,8 @@ fn references(raw: &Raw, folder: &Path) -> Option<BTreeMap<String, Reference>> {
         .collect()
 }
 
-const SQLITE: &str = "sqlite:///";
+/// What the URI of a catalog begins with.
+pub const SQLITE: &str = "sqlite:///";
 
 /// The rules that a single key's kind cannot say.
 fn rules(raw: &mut Raw) {

@@ -60,8 +60,14 @@ pub fn campaign(asked: &Campaign) -> Result<Summary> {
 /// One lane, in a folder of its own that goes only if all is well.
 fn one(seed: u64, faults: usize, weir: PathBuf) -> Result<Summary> {
     let folder = tempfile::Builder::new().prefix("weir-crash-").tempdir()?;
-    let contracts = lab::repository().join("contracts");
-    let plan = Plan { faults, seed, weir, contracts, folder: folder.path().to_path_buf() };
+    // Copies: a long campaign must not see how somebody edits the contracts.
+    for (stream, _) in [TRANSACTIONS, COMPACTED] {
+        let file = format!("{stream}.yaml");
+        let from = lab::repository().join("contracts").join(&file);
+        std::fs::copy(&from, folder.path().join(&file))
+            .with_context(|| format!("cannot copy {}", from.display()))?;
+    }
+    let plan = Plan { faults, seed, weir, folder: folder.path().to_path_buf() };
     let lane = run(&plan).and_then(|outcome| {
         settle(&plan, &outcome)?;
         compare(&plan, &outcome)

@@ -150,7 +150,7 @@ impl Feed {
                 let key = Some(self.rng.below(KEYS));
                 send(&mut self.compacted, COMPACTED, key, &mut self.sent, &mut self.rng)?;
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(40));
             self.note(&mut keys);
         }
         self.plain.producer.flush()?;

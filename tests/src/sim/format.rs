@@ -47,6 +47,13 @@ pub fn contract() -> Contract {
     }
 }
 
+/// The contract as it is corrected later: an event needs no id.
+pub fn corrected() -> Contract {
+    let mut contract = contract();
+    contract.fields[0].required = Requirement::Never;
+    Contract { version: "1.1.0".into(), ..contract }
+}
+
 /// The id of the event at an offset: names its place, so that a row tells whether it is there.
 pub fn event_id(partition: i32, offset: i64) -> String {
     format!("event-{partition}-{offset}")
@@ -57,6 +64,14 @@ pub fn event(partition: i32, offset: i64) -> Vec<u8> {
     let id = event_id(partition, offset);
     let (day, second) = (30 + offset % 7 / 6, offset % 60);
     format!(r#"{{"id":"{id}","time":"2024-12-{day}T10:00:{second:02}Z"}}"#).into_bytes()
+}
+
+/// What an event without an id, which only the corrected contract accepts, begins with.
+pub const ODD: &[u8] = b"{\"time\"";
+
+/// An event without an id.
+pub fn odd_event(offset: i64) -> Vec<u8> {
+    format!(r#"{{"time":"2024-12-30T10:00:{:02}Z"}}"#, offset % 60).into_bytes()
 }
 
 /// Rows of a batch.

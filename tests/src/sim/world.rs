@@ -13,6 +13,7 @@ use weir_contract::names::TableName;
 use weir_contract::progress::{Progress, Steps, Verdict};
 use weir_ingest::event::IngestEvent;
 use weir_ingest::flush::FlushLimits;
+use weir_ingest::redrive::{Redrive, RedriveEvent, Selection};
 use weir_ingest::resume::{AcceptKind, Start};
 use weir_ingest::stream::{IngestError, Report, Settings, Stream, Until};
 
@@ -55,7 +56,7 @@ pub enum Careless {
 pub struct Options {
     /// Which guard is missing.
     pub careless: Careless,
-    /// Real Parquet files.
+    /// Real Parquet files, and a redrive by a corrected contract that runs beside ingest.
     pub parquet: bool,
 }
 
@@ -68,6 +69,7 @@ pub struct Outcome {
     pub counts: audit::Counts,
 }
 
+type Redriving = Pin<Box<dyn Future<Output = Result<(), String>>>>;
 type Task = Pin<Box<dyn Future<Output = (Report, Result<(), IngestError>)>>>;
 
 struct Process {
@@ -89,6 +91,7 @@ pub struct World {
     trace: Rc<RefCell<Vec<String>>>,
     processes: Vec<Process>,
     foreign: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    redrive: Option<Redriving>,
     produced: u64,
 }
 
@@ -127,6 +130,7 @@ pub fn run(seed: u64, options: Options) -> Result<Outcome, Failure> {
         trace: Rc::default(),
         processes: (0..PROCESSES).map(|_| Process { task: None, wakes_ms: 0 }).collect(),
         foreign: None,
+        redrive: None,
         produced: 0,
     };
     let result = world.chaos().and_then(|()| world.rest());
@@ -174,7 +178,7 @@ impl World {
         }
         if one_in(1_200) {
             self.processes.iter_mut().for_each(|process| process.task = None);
-            self.foreign = None;
+            (self.foreign, self.redrive) = (None, None);
             self.disk.crash(&self.rng);
             self.note("power cut".into(), "power cut");
         }
@@ -198,13 +202,54 @@ impl World {
             };
             self.foreign = Some(Box::pin(foreign::act(context)));
         }
+        if self.options.parquet {
+            self.redrive_or_kill();
+        }
+    }
+
+    fn redrive_or_kill(&mut self) {
+        if self.redrive.is_none() {
+            if self.rng.one_in(40) {
+                self.redrive = Some(self.redrive());
+            }
+        } else if self.rng.one_in(150) {
+            self.redrive = None;
+            self.note("redrive crash".into(), "redrive crash");
+        }
+    }
+
+    /// Everything that is rejected, by the corrected contract.
+    fn redrive(&self) -> Redriving {
+        let (lake, auditor, trace) = (self.lake(), self.auditor.clone(), self.trace.clone());
+        Box::pin(async move {
+            let redrive = Redrive {
+                lake: &lake,
+                table: table(),
+                contract: Arc::new(super::format::corrected()),
+                selection: Selection::default(),
+                dry_run: false,
+                shutdown: Arc::new(AtomicBool::new(false)),
+                listen: &mut |event: &RedriveEvent| {
+                    trace.borrow_mut().push(format!("redrive {event}"));
+                    auditor.borrow_mut().hear_redrive(event);
+                },
+            };
+            let (report, result) = redrive.run().await;
+            let counts = &mut auditor.borrow_mut().counts;
+            let times =
+                [("redrive conflict", report.conflicts), ("redrive unknown", report.unknowns)];
+            for (what, times) in times.into_iter().filter(|(_, times)| *times > 0) {
+                counts.many(what, times);
+            }
+            result.map_err(|e| e.to_string())
+        })
     }
 
     /// Faults end; one process after another must bring the table to the topic's end.
     fn rest(&mut self) -> Result<(), String> {
         self.pointer.heal();
         self.disk.heal();
-        self.foreign = None;
+        (self.foreign, self.redrive) = (None, None);
         for process in &mut self.processes {
             process.task = None;
             process.wakes_ms = 0;
@@ -219,10 +264,25 @@ impl World {
             if let Poll::Ready((report, result)) = poll(&mut last) {
                 result.map_err(|e| format!("the last run stopped: {e}"))?;
                 self.trace.borrow_mut().push(format!("end {report:?}"));
+                self.redrive_the_rest()?;
                 return self.audit();
             }
         }
         Err(format!("the table did not reach the topic's end within {REST_TURNS} turns"))
+    }
+
+    fn redrive_the_rest(&mut self) -> Result<(), String> {
+        if !self.options.parquet {
+            return Ok(());
+        }
+        let mut redrive = self.redrive();
+        for _ in 0..REST_TURNS {
+            self.clock.advance(5);
+            if let Poll::Ready(result) = poll(&mut redrive) {
+                return result.map_err(|e| format!("the last redrive stopped: {e}"));
+            }
+        }
+        Err(format!("the last redrive did not end within {REST_TURNS} turns"))
     }
 
     fn audit(&mut self) -> Result<(), String> {
@@ -243,7 +303,17 @@ impl World {
     }
 
     fn poll_one(&mut self) -> Result<(), String> {
-        let index = self.rng.below(PROCESSES as u64 + 1) as usize;
+        let others = 1 + u64::from(self.options.parquet);
+        let index = self.rng.below(PROCESSES as u64 + others) as usize;
+        if index > PROCESSES {
+            if let Some(task) = &mut self.redrive
+                && let Poll::Ready(result) = poll(task)
+            {
+                self.redrive = None;
+                self.trace.borrow_mut().push(format!("redrive ended: {result:?}"));
+            }
+            return Ok(());
+        }
         if index == PROCESSES {
             if let Some(task) = &mut self.foreign
                 && poll(task).is_ready()
@@ -332,6 +402,7 @@ impl World {
             let entry = match self.rng.below(20) {
                 0 => Entry::Absent,
                 1 => Entry::Record(format!("bad {partition} {offset}").into_bytes()),
+                2 if self.options.parquet => Entry::Record(super::format::odd_event(offset as i64)),
                 _ => Entry::Record(super::format::event(partition as i32, offset as i64)),
             };
             topic.logs[partition].entries.push(entry);

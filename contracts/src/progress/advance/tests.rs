@@ -244,3 +244,28 @@ fn acknowledged_deletions_move_to_removed() {
     }
     assert!(matches!(next.remove("", &remove(1, 0)), Verdict::Invalid(_)));
 }
+
+#[test]
+fn a_redrive_moves_rejected_to_rows_and_raises_the_revision() {
+    let rejected = Step { rows: 6, rejected: 4, ..step(0, 10) };
+    let base = apply(&Progress::default(), "c1", &[(SOURCE, 0, rejected)]);
+    let accepted = |partition, count| {
+        Accepted::from([(SOURCE.to_string(), BTreeMap::from([(partition, count)]))])
+    };
+    let Verdict::Apply(next) = base.redrive("r1", 1, &accepted(0, 3)) else { panic!() };
+    let moved = Partition { until: 10, rows: 9, rejected: 1, ..Default::default() };
+    assert_eq!((partition(&next, SOURCE, 0), next.rev), (moved, 1));
+    assert_eq!(next.records(), base.records());
+    assert_eq!(next.redrive("r1", 1, &accepted(0, 3)), Verdict::Already);
+    let wrong =
+        [(2, 0, 1, "does not follow"), (1, 0, 5, "cannot accept 5 of 4"), (1, 7, 1, "know")];
+    for (rev, partition, count, why) in wrong {
+        match base.redrive("r2", rev, &accepted(partition, count)) {
+            Verdict::Invalid(message) => assert!(message.contains(why), "{message}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    // Ingest goes on as if nothing had happened.
+    let after = apply(&next, "c2", &[(SOURCE, 0, step(10, 12))]);
+    assert_eq!((after.rev, partition(&after, SOURCE, 0).rows), (1, 11));
+}
