@@ -1,10 +1,13 @@
 //! `weir topics` against a real Kafka: the plan, what is created, what differs, what is refused.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use weir_tests::lab::{self, Done};
-use weir_tests::stack::Kafka;
+use weir_tests::stack::{Client, Kafka};
 
+const PATIENCE: Duration = Duration::from_secs(30);
 const STREAMS: [&str; 3] = ["vending.health", "vending.configuration", "trades"];
 
 /// A folder with a config of three streams, whose topics have names of their own.
@@ -54,6 +57,18 @@ fn states(done: &Done) -> Result<Vec<(String, Value)>> {
     done.stdout.lines().map(row).collect()
 }
 
+/// Waits until all partitions of a topic have their leaders.
+fn has(client: &Client, topic: &str, partitions: usize) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        match client.watermarks(topic) {
+            Ok(found) if found.len() == partitions => return Ok(()),
+            other => ensure!(begun.elapsed() < PATIENCE, "{topic}: {other:?}"),
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 #[test]
 fn topics_are_planned_created_and_compared() -> Result<()> {
     let kafka = Kafka::shared();
@@ -67,7 +82,7 @@ fn topics_are_planned_created_and_compared() -> Result<()> {
     ensure!(states(&created)?.iter().all(|(state, _)| state == "created"), "{created:#?}");
     let client = kafka.client()?;
     for (stream, partitions) in STREAMS.iter().zip([12, 3, 12]) {
-        ensure!(client.watermarks(&fleet.topic(stream))?.len() == partitions, "{stream}");
+        has(&client, &fleet.topic(stream), partitions)?;
     }
     let again = fleet.weir(&["--create"])?;
     ensure!(again.code == Some(0), "{again:#?}");
@@ -81,7 +96,7 @@ fn topics_are_planned_created_and_compared() -> Result<()> {
     ensure!(drifted.len() == 1, "{drift:#?}");
     let difference = &drifted[0].1["differences"][0];
     ensure!(difference["found"] == "5" && difference["wanted"] == "3", "{difference}");
-    ensure!(client.watermarks(&fleet.topic("vending.configuration"))?.len() == 5);
+    has(&client, &fleet.topic("vending.configuration"), 5)?;
     ensure!(fleet.weir(&["--stream", "trades"])?.code == Some(0));
     Ok(())
 }

@@ -92,6 +92,7 @@ impl History {
             absent: after.absent - before.absent,
             lost: after.lost - before.lost,
             removed: after.removed - before.removed,
+            extra: after.extra - before.extra,
             last: None,
         })
     }

@@ -43,11 +43,10 @@ pub fn run(asked: &cli::Topics, session: &mut Session) -> Result<Done, Failure> 
         wanted.push((name, stream.topic, contracts::one(&stream.contract)?.topic));
     }
     let admin = KafkaAdmin::open(&bootstrap, &properties).map_err(failure)?;
-    let create = asked.create;
     let (planned, failed) = session.block_on(async {
         let mut planned = plan_all(&admin, &bootstrap, wanted).await.map_err(failure)?;
         let mut failed = None;
-        if create {
+        if asked.create {
             failed = create_missing(&admin, &mut planned).await.err();
         }
         Ok((planned, failed))
