@@ -46,6 +46,8 @@ pub struct Session {
     form: Form,
     /// The file that takes the log, if it is not stderr's.
     log: Option<PathBuf>,
+    /// Whether logging has started.
+    logs: bool,
     /// Where its output goes.
     pub output: Output,
 }
@@ -64,7 +66,7 @@ pub fn main() -> ExitCode {
     let form = telemetry::form(cli.global.log_format.unwrap_or(LogFormat::Auto));
     report_panics(form);
     let output = Output::stdout(cli.global.output, cli.global.result_json);
-    let mut session = Session { global: cli.global, form, log: None, output };
+    let mut session = Session { global: cli.global, form, log: None, logs: false, output };
     session.output.result("command", cli.command.name());
     let ended = commands::run(cli.command, &mut session);
     session.output.result("process", usage::since(started));
@@ -77,7 +79,9 @@ impl Session {
         let config = config::load(&self.file(), self.flags()?)?;
         self.form = telemetry::form(config.log.format);
         report_panics(self.form);
-        telemetry::init(self.form, &config.log.level, self.log.as_deref())?;
+        if !std::mem::replace(&mut self.logs, true) {
+            telemetry::init(self.form, &config.log.level, self.log.as_deref())?;
+        }
         Ok(config)
     }
 

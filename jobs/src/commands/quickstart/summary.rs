@@ -34,10 +34,10 @@ const QUERIES: [(&str, &str); 4] = [
     ),
     (
         "Machines that fell silent",
-        "SELECT machine_id, max(event_time) AS last_heard FROM raw.vending_health \
-         WHERE _error IS NULL GROUP BY 1 \
-         HAVING max(event_time) < (SELECT max(event_time) FROM raw.vending_health) \
-         - INTERVAL '10' MINUTE ORDER BY 2 LIMIT 5",
+        "WITH heard AS (SELECT machine_id, max(event_time) AS last_heard FROM raw.vending_health \
+         WHERE _error IS NULL GROUP BY 1), newest AS (SELECT max(last_heard) AS at FROM heard) \
+         SELECT machine_id, last_heard FROM heard, newest \
+         WHERE last_heard < at - INTERVAL '10' MINUTE ORDER BY 2 LIMIT 5",
     ),
 ];
 
