@@ -298,13 +298,11 @@ impl Body {
     }
 
     fn run(&mut self, process: Process, world: &World, v: &mut Voice<'_, '_>) {
-        if let Some(off) = self.off.filter(|off| off.by != process && v.now < off.until) {
+        // The modem has a battery of its own: what it kept leaves when it can, on or off.
+        let sleeps = |off: &Off| off.by != process && process != Modem && v.now < off.until;
+        if let Some(off) = self.off.filter(sleeps) {
             // It wakes up with the others, not all at the same instant.
-            let wakes = off.until + 1000 + 700 * process as i64;
-            if let (Modem, Some(outage)) = (process, &mut self.outage) {
-                outage.until = outage.until.max(wakes);
-            }
-            return self.set(process, wakes);
+            return self.set(process, off.until + 1000 + 700 * process as i64);
         }
         match process {
             Heartbeat => self.heartbeat(world, v),

@@ -57,6 +57,9 @@ impl Body {
             self.tell_outage(v, Some(v.now));
             return self.next_outage(world, v.now);
         }
+        if self.off.is_some() {
+            return self.next_outage(world, v.now);
+        }
         // From minutes to hours: every doubling is as likely.
         let lasts = ((5 * MINUTE) << self.rng.below(7)) + self.rng.between(0, 5 * MINUTE);
         let reason = self.rng.pick(&["modem", "modem", "no_signal", "network", "sim"]);
