@@ -212,7 +212,7 @@ impl World {
             if self.rng.one_in(40) {
                 self.redrive = Some(self.redrive());
             }
-        } else if self.rng.one_in(150) {
+        } else if self.rng.one_in(600) {
             self.redrive = None;
             self.note("redrive crash".into(), "redrive crash");
         }
