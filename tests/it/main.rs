@@ -6,6 +6,7 @@ mod foreign;
 mod ingest;
 mod kafka;
 mod personal;
+mod quickstart;
 mod readers;
 mod redrive;
 mod seed;

@@ -9,6 +9,7 @@
 use std::ffi::{CStr, CString, c_char};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::bindings as rd;
@@ -208,6 +209,8 @@ pub(super) struct Consumer {
     control: Queue,
     topic: CString,
     scratch: Vec<*mut rd::rd_kafka_message_t>,
+    /// A rebalance was told and waits for its answer.
+    unanswered: AtomicBool,
     handle: Arc<Handle>,
 }
 
@@ -237,7 +240,8 @@ impl Consumer {
             let control = Queue::own(rd::rd_kafka_queue_get_consumer(handle.ptr()), &handle)
                 .ok_or_else(|| Failure::new(Code::UnknownGroup, "group.id is not set"))?;
             let records = Queue::new(&handle)?;
-            Ok(Consumer { records, control, topic, scratch: Vec::new(), handle })
+            let unanswered = AtomicBool::new(false);
+            Ok(Consumer { records, control, topic, scratch: Vec::new(), unanswered, handle })
         }
     }
 
@@ -257,6 +261,7 @@ impl Consumer {
                 rd::RD_KAFKA_EVENT_REBALANCE => {
                     let list = rd::rd_kafka_event_topic_partition_list(event.ptr());
                     let partitions = elements(list).iter().map(|e| e.partition).collect();
+                    self.unanswered.store(true, Ordering::Relaxed);
                     match rd::rd_kafka_event_error(event.ptr()) {
                         Raw::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Control::Assign(partitions),
                         _ => Control::Revoke {
@@ -350,6 +355,7 @@ impl Consumer {
     pub(super) fn assign_more(&self, offsets: &[(i32, i64)]) -> Result<(), Failure> {
         let list = List::new(&self.topic, offsets.iter().copied())?;
         // SAFETY: client and list live; the list is copied.
+        self.unanswered.store(false, Ordering::Relaxed);
         check_error(unsafe { rd::rd_kafka_incremental_assign(self.handle.ptr(), list.ptr()) })
     }
 
@@ -357,6 +363,7 @@ impl Consumer {
     pub(super) fn assign_less(&self, partitions: &[i32]) -> Result<(), Failure> {
         let list = List::new(&self.topic, partitions.iter().map(|p| (*p, -1001)))?;
         // SAFETY: client and list live; the list is copied.
+        self.unanswered.store(false, Ordering::Relaxed);
         check_error(unsafe { rd::rd_kafka_incremental_unassign(self.handle.ptr(), list.ptr()) })
     }
 
@@ -368,6 +375,7 @@ impl Consumer {
         };
         let list = list.as_ref().map_or(ptr::null_mut(), List::ptr);
         // SAFETY: the client lives; the list lives or is null, and is copied.
+        self.unanswered.store(false, Ordering::Relaxed);
         check(unsafe { rd::rd_kafka_assign(self.handle.ptr(), list) })
     }
 
@@ -417,14 +425,17 @@ impl Consumer {
 
 impl Drop for Consumer {
     /// Leaves the group (a static member stays in it). To destroy a client with an unanswered
-    /// rebalance would hang: so closing begins first, after which any answer means "nothing".
+    /// rebalance would hang: so closing begins first, after which any answer means "nothing". To
+    /// answer where nothing was asked would hang too, once the group is left.
     fn drop(&mut self) {
         let deadline = Instant::now() + CLOSING;
         // SAFETY: client and queue live.
         let begun = check_error(unsafe {
             rd::rd_kafka_consumer_close_queue(self.handle.ptr(), self.control.ptr())
         });
-        let _ = self.assign(None);
+        if self.unanswered.load(Ordering::Relaxed) {
+            let _ = self.assign(None);
+        }
         // SAFETY: the client lives.
         let closed = || unsafe { rd::rd_kafka_consumer_closed(self.handle.ptr()) != 0 };
         while begun.is_ok() && !closed() && Instant::now() < deadline {
