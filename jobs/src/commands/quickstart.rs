@@ -24,7 +24,7 @@ use crate::cli;
 use crate::failure::Failure;
 use crate::session::{Done, Session};
 use crate::shutdown;
-use fleet::{Fleet, MACHINES, SPEED_UP};
+use fleet::{Fleet, MACHINES};
 use live::{Live, lock};
 use screen::Screen;
 
@@ -43,7 +43,11 @@ pub fn run(asked: &cli::Quickstart, session: &mut Session) -> Result<Done, Failu
     let config = session.config()?;
     session.output.say(format!(
         "The whole of Weir in one process: a Kafka broker, {MACHINES} vending machines and their \
-         stores at {SPEED_UP} times their speed, ingest, and the lake in {}\n",
+         stores{}, ingest, and the lake in {}\n",
+        match fleet::speed_up(asked) {
+            1.0 => String::new(),
+            times => format!(" at {times} times their speed"),
+        },
         folder.display()
     ))?;
     let runtime = session.runtime()?;

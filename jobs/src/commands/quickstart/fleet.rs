@@ -20,7 +20,10 @@ use crate::cli;
 use crate::failure::Failure;
 
 /// Seconds of the fleet's time in one of ours: a run of half a minute shows half an hour.
-pub const SPEED_UP: f64 = 60.0;
+/// Without an end the fleet lives at the wall's speed, or its events would lie in the future.
+const SPEED_UP: f64 = 60.0;
+/// Events a second without an end: heartbeats come more often then.
+const RATE: f64 = 200.0;
 /// Vending machines and sites. With a heartbeat a minute, sped up, about 600 events a second: a
 /// partition of the broker holds a minute of that.
 pub const MACHINES: u32 = 500;
@@ -39,11 +42,7 @@ pub fn start(
     stop: &Arc<AtomicBool>,
     live: &Arc<Mutex<Live>>,
 ) -> Result<Fleet, Failure> {
-    let duration = match asked.keep_running {
-        true => None,
-        false => Some((asked.duration.as_secs_f64() * SPEED_UP * 1000.0) as i64),
-    };
-    let settings = settings(asked.seed, duration)?;
+    let settings = settings(asked)?;
     let world = run::world(&settings).map_err(Failure::fleet)?;
     let topics = Stream::ALL.iter().map(|stream| (*stream, stream.name().to_string())).collect();
     let sink = Kafka::open(bootstrap, &topics, &[]).map_err(Failure::fleet)?;
@@ -54,21 +53,31 @@ pub fn start(
     Ok(std::thread::spawn(move || live_on(&settings, &world, sink, truth, &stop, &live)))
 }
 
-fn settings(seed: u64, duration: Option<i64>) -> Result<Settings, Failure> {
+/// Seconds of the fleet's time in one of ours.
+pub fn speed_up(asked: &cli::Quickstart) -> f64 {
+    if asked.keep_running { 1.0 } else { SPEED_UP }
+}
+
+fn settings(asked: &cli::Quickstart) -> Result<Settings, Failure> {
+    let speed_up = Some(speed_up(asked));
+    let (duration, rate) = match asked.keep_running {
+        true => (None, Some(RATE)),
+        false => (Some((asked.duration.as_secs_f64() * SPEED_UP * 1000.0) as i64), None),
+    };
     let now = chrono::Utc::now().timestamp_millis();
-    let start = run::start(duration, Some(SPEED_UP), now).map_err(Failure::fleet)?;
+    let start = run::start(duration, speed_up, now).map_err(Failure::fleet)?;
     let malformed =
         malformed::shares(&[malformed::share(&MALFORMED.to_string()).map_err(Failure::bug)?]);
     let hazards =
         Hazards { streams: Stream::ALL.to_vec(), malformed, duplicates: 0.001, reordered: 0.002 };
     Ok(Settings {
-        seed,
+        seed: asked.seed,
         machines: MACHINES,
         sites: SITES,
         start,
         duration,
-        rate: None,
-        speed_up: Some(SPEED_UP),
+        rate,
+        speed_up,
         // More than in life: half an hour shall see some of everything.
         trouble: 20.0,
         skewed: 0.02,
