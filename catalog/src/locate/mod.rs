@@ -16,7 +16,7 @@ use arrow::datatypes::{Int32Type, Int64Type};
 use arrow_array::Array;
 use futures::TryStreamExt;
 use iceberg::spec::Snapshot;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use weir_contract::names::{SourceId, column, key};
 use weir_contract::progress::{Partition, Progress};
 
@@ -24,7 +24,7 @@ pub use back::{Brought, FileAt, Ranges, file, snapshot};
 pub use first::{At, First, History, Why};
 pub use search::{Hit, Search, search};
 
-use crate::look::{chain, text};
+use crate::look::{as_text, as_text_or_null, chain, text};
 use crate::scan::file::rows;
 use crate::sought::{Found, Sought, files};
 use crate::verify::positions;
@@ -254,16 +254,5 @@ fn history(base: &Base) -> History {
         chain: standing.iter().rev().filter_map(|s| held(s)).collect(),
         whole,
         tagged: tagged.into_iter().filter_map(|s| held(s)).collect(),
-    }
-}
-
-fn as_text<T: std::fmt::Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(value)
-}
-
-fn as_text_or_null<S: Serializer>(value: &Option<i64>, to: S) -> Result<S::Ok, S::Error> {
-    match value {
-        Some(value) => to.collect_str(value),
-        None => to.serialize_none(),
     }
 }

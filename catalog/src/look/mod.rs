@@ -267,11 +267,17 @@ fn newest_of_ours_below<'a>(metadata: &'a TableMetadata, of: &Snapshot) -> Below
     Below::Gone
 }
 
-fn as_text<T: std::fmt::Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn as_text<T: std::fmt::Display, S: Serializer>(
+    value: &T,
+    to: S,
+) -> Result<S::Ok, S::Error> {
     to.collect_str(value)
 }
 
-fn as_text_or_null<S: Serializer>(value: &Option<i64>, to: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn as_text_or_null<S: Serializer>(
+    value: &Option<i64>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
     match value {
         Some(value) => to.collect_str(value),
         None => to.serialize_none(),

@@ -21,8 +21,6 @@ pub struct Live {
     pub rejects: BTreeMap<&'static str, u64>,
     /// Commits.
     pub commits: u64,
-    /// Warnings.
-    pub warnings: u64,
     /// How long the newest rows took from being sent to being visible.
     pub freshness: Option<Duration>,
     /// The greatest of all.
@@ -42,7 +40,6 @@ impl Live {
 
     /// Something happened to a stream.
     pub fn hear(&mut self, event: &IngestEvent) {
-        self.warnings += u64::from(event.is_warning());
         let IngestEvent::BatchCommitted { rows, rejected, rejects, .. } = event else { return };
         self.rows += rows;
         self.rejected += rejected;
