@@ -114,7 +114,7 @@ impl Summary {
         let report = &self.report;
         let rows = [
             ("killed (SIGKILL) and started again at once", report.kills_at_once),
-            ("killed, started again after the partner took over", report.kills_after_takeover),
+            ("killed, started again after its partners took over", report.kills_after_takeover),
             ("frozen (SIGSTOP) past the session's end, then woken", report.freezes),
             ("broker killed and started again", report.broker_restarts),
             ("commits under way at a kill that had landed", report.unknown_landed),
@@ -123,7 +123,7 @@ impl Summary {
             ("commits that another writer beat, then made on the new base", heard.conflicts),
             ("batches fenced: another process had moved the partitions", heard.fenced),
             ("batches abandoned: partitions revoked, or the batch before refused", heard.abandoned),
-            ("partitions taken over by the other process", heard.takeovers),
+            ("partitions taken over by another process", heard.takeovers),
             ("Kafka clients that died and were built anew", heard.rebuilt),
             ("interruptions: broker or catalog away for a while", heard.interrupted),
             ("offsets without a record: markers, aborted, compacted", heard.absent),
@@ -133,7 +133,7 @@ impl Summary {
             ("rows by `weir verify`, PyIceberg and DuckDB alike", self.rows),
         ];
         let mut page = format!(
-            "# {} faults\n\nMade by `{command}` on {}, {} lanes side by side (each a broker, two \
+            "# {} faults\n\nMade by `{command}` on {}, {} lanes side by side (each a broker, three \
              processes and a producer), seeds {} to {}, {} minutes.\n\nNothing was lost and nothing \
              doubled: in the end `weir verify` checks every table, and PyIceberg and DuckDB compare \
              every row with the producers' own lists; a single difference would have failed the \

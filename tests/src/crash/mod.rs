@@ -1,10 +1,10 @@
 //! The crash suite: the real binary against a real Kafka, killed, frozen and fought over, while a
 //! producer writes down what the broker acknowledged. One third of the faults kill a process and start
-//! it again at once, one third only after its partner took over, one third freeze it past the session's
+//! it again at once, one third only after its partners took over, one third freeze it past the session's
 //! end and wake it; the broker is restarted now and then. In the end everything that the producer's list
 //! holds, and nothing else, must be in the tables.
 //!
-//! A [`Plan`] is one *lane*: a broker, two processes, a producer, one seed. [`campaign`] runs lanes side
+//! A [`Plan`] is one *lane*: a broker, three processes, a producer, one seed. [`campaign`] runs lanes side
 //! by side, because a fault is mostly waiting, and lets the readers compare.
 
 pub mod campaign;
@@ -28,6 +28,9 @@ use process::{Ear, Heard, Weir, lock};
 use crate::sample::Rng;
 use crate::stack::{Kafka, KafkaOptions};
 
+/// The processes of a lane, every one a victim: three, so that two are left to fight over a table while
+/// one is down.
+const MEMBERS: [&str; 3] = ["a", "b", "c"];
 /// A member that is silent for this long loses its partitions.
 const SESSION: Duration = Duration::from_secs(6);
 /// Faults between two restarts of the broker.
@@ -98,7 +101,7 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
     let feeder = Feeder::start(&kafka, plan.seed)?;
     let ear = Arc::new(Mutex::new(Ear::default()));
     let mut processes = Vec::new();
-    for name in ["a", "b"] {
+    for name in MEMBERS {
         let config = write_config(plan, &kafka, name)?;
         let mut weir = Weir::new(name, &plan.weir, &config, &ear);
         weir.start()?;
@@ -234,7 +237,7 @@ struct Crash {
 
 impl Crash {
     fn fault(&mut self, number: usize) -> Result<()> {
-        let victim = self.rng.below(2) as usize;
+        let victim = self.rng.below(MEMBERS.len() as u64) as usize;
         std::thread::sleep(Duration::from_millis(200 + self.rng.below(800)));
         // Half of the faults strike while a commit is under way.
         if self.rng.below(2) == 0 {

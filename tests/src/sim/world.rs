@@ -28,6 +28,8 @@ use super::store;
 
 /// Processes that fight over the topic.
 const PROCESSES: usize = 2;
+/// Redrives that may run at the same time.
+const REDRIVES: usize = 2;
 /// Turns of chaos; then faults end and everything must come to rest.
 const CHAOS_TURNS: usize = 2_500;
 /// Turns within which it must.
@@ -56,7 +58,7 @@ pub enum Careless {
 pub struct Options {
     /// Which guard is missing.
     pub careless: Careless,
-    /// Real Parquet files, and a redrive by a corrected contract that runs beside ingest.
+    /// Real Parquet files, and redrives by a corrected contract that run beside ingest and each other.
     pub parquet: bool,
 }
 
@@ -91,7 +93,7 @@ pub struct World {
     trace: Rc<RefCell<Vec<String>>>,
     processes: Vec<Process>,
     foreign: Option<Pin<Box<dyn Future<Output = ()>>>>,
-    redrive: Option<Redriving>,
+    redrives: [Option<Redriving>; REDRIVES],
     produced: u64,
 }
 
@@ -130,7 +132,7 @@ pub fn run(seed: u64, options: Options) -> Result<Outcome, Failure> {
         trace: Rc::default(),
         processes: (0..PROCESSES).map(|_| Process { task: None, wakes_ms: 0 }).collect(),
         foreign: None,
-        redrive: None,
+        redrives: Default::default(),
         produced: 0,
     };
     let result = world.chaos().and_then(|()| world.rest());
@@ -178,7 +180,7 @@ impl World {
         }
         if one_in(1_200) {
             self.processes.iter_mut().for_each(|process| process.task = None);
-            (self.foreign, self.redrive) = (None, None);
+            (self.foreign, self.redrives) = (None, Default::default());
             self.disk.crash(&self.rng);
             self.note("power cut".into(), "power cut");
         }
@@ -203,17 +205,17 @@ impl World {
             self.foreign = Some(Box::pin(foreign::act(context)));
         }
         if self.options.parquet {
-            self.redrive_or_kill();
+            (0..REDRIVES).for_each(|index| self.redrive_or_kill(index));
         }
     }
 
-    fn redrive_or_kill(&mut self) {
-        if self.redrive.is_none() {
-            if self.rng.one_in(40) {
-                self.redrive = Some(self.redrive());
+    fn redrive_or_kill(&mut self, index: usize) {
+        if self.redrives[index].is_none() {
+            if self.rng.one_in(20) {
+                self.redrives[index] = Some(self.redrive());
             }
-        } else if self.rng.one_in(600) {
-            self.redrive = None;
+        } else if self.rng.one_in(1_200) {
+            self.redrives[index] = None;
             self.note("redrive crash".into(), "redrive crash");
         }
     }
@@ -249,7 +251,7 @@ impl World {
     fn rest(&mut self) -> Result<(), String> {
         self.pointer.heal();
         self.disk.heal();
-        (self.foreign, self.redrive) = (None, None);
+        (self.foreign, self.redrives) = (None, Default::default());
         for process in &mut self.processes {
             process.task = None;
             process.wakes_ms = 0;
@@ -303,13 +305,14 @@ impl World {
     }
 
     fn poll_one(&mut self) -> Result<(), String> {
-        let others = 1 + u64::from(self.options.parquet);
-        let index = self.rng.below(PROCESSES as u64 + others) as usize;
+        let others = if self.options.parquet { 1 + REDRIVES } else { 1 };
+        let index = self.rng.below((PROCESSES + others) as u64) as usize;
         if index > PROCESSES {
-            if let Some(task) = &mut self.redrive
+            let redrive = &mut self.redrives[index - PROCESSES - 1];
+            if let Some(task) = redrive
                 && let Poll::Ready(result) = poll(task)
             {
-                self.redrive = None;
+                *redrive = None;
                 self.trace.borrow_mut().push(format!("redrive ended: {result:?}"));
             }
             return Ok(());
