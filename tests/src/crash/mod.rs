@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use rusqlite::OptionalExtension;
 use weir_catalog::{Lake, LakeOptions};
 use weir_contract::names::TableName;
 use weir_ingest::kafka::{KafkaSettings, KafkaSource};
@@ -39,6 +40,8 @@ const BROKER_EVERY: usize = 15;
 /// before it is killed: a single broker that is killed before them was seen to abort it after all, or
 /// to leave it open, which would be its loss and not ours. Plain records are on their way meanwhile.
 const MARKERS: Duration = Duration::from_secs(2);
+/// How long a commit is waited for, to strike at it.
+const COMMIT: Duration = Duration::from_secs(2);
 /// How long the broker may take to end every transaction.
 const TRANSACTIONS_END: Duration = Duration::from_secs(60);
 
@@ -239,10 +242,19 @@ impl Crash {
     fn fault(&mut self, number: usize) -> Result<()> {
         let victim = self.rng.below(MEMBERS.len() as u64) as usize;
         std::thread::sleep(Duration::from_millis(200 + self.rng.below(800)));
-        // Half of the faults strike while a commit is under way.
-        if self.rng.below(2) == 0 {
-            self.processes[victim].await_commit(Duration::from_secs(2));
-            std::thread::sleep(Duration::from_millis(self.rng.below(12)));
+        // A third of the faults strike while a commit is under way, a third when one has just landed
+        // and its writer hardly knows.
+        match self.rng.below(3) {
+            0 => {}
+            1 => {
+                self.processes[victim].await_commit(COMMIT);
+                std::thread::sleep(Duration::from_millis(self.rng.below(12)));
+            }
+            _ => {
+                if let Some((stream, _)) = self.processes[victim].await_commit(COMMIT) {
+                    self.await_landing(&stream)?;
+                }
+            }
         }
         match number % 3 {
             0 => {
@@ -263,6 +275,22 @@ impl Crash {
             }
         }
         self.processes[victim].start()
+    }
+
+    /// Waits until the catalog has another metadata file for the table than now.
+    fn await_landing(&self, stream: &str) -> Result<()> {
+        let catalog = rusqlite::Connection::open(self.folder.join("catalog.db"))?;
+        let mut pointer = catalog.prepare(
+            "SELECT metadata_location FROM iceberg_tables \
+             WHERE table_namespace || '.' || table_name = ?1",
+        )?;
+        let name = TableName::raw(stream).to_string();
+        let mut look = || pointer.query_row([&name], |row| row.get::<_, String>(0)).optional();
+        let (before, begun) = (look()?, Instant::now());
+        while look()? == before && begun.elapsed() < COMMIT {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        Ok(())
     }
 
     fn kill(&mut self, victim: usize) -> Result<()> {

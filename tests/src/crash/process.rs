@@ -162,16 +162,16 @@ impl Weir {
         Ok(())
     }
 
-    /// Waits until a commit is under way, at most `wait`.
-    pub fn await_commit(&self, wait: Duration) -> bool {
+    /// Waits until a commit is under way, at most `wait`: its stream and id.
+    pub fn await_commit(&self, wait: Duration) -> Option<(String, String)> {
         let begun = Instant::now();
         while begun.elapsed() < wait {
-            if !lock(&self.pending).is_empty() {
-                return true;
+            if let Some(commit) = lock(&self.pending).first() {
+                return Some(commit.clone());
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        false
+        None
     }
 }
 
