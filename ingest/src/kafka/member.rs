@@ -18,6 +18,8 @@ use crate::source::{Event, Identity, SourceError, Watermarks};
 
 /// How long the record queue is watched before the control queue gets its turn.
 const TURN: Duration = Duration::from_millis(20);
+/// How long after joining the client is kept awake: by then it has partitions, or no broker.
+const JOINING: Duration = Duration::from_secs(10);
 /// How long before a question that came too early is asked again.
 const AGAIN: Duration = Duration::from_millis(100);
 /// How long a partition that librdkafka is still starting is waited for.
@@ -34,6 +36,8 @@ pub struct KafkaSource {
     consumer: Option<Consumer>,
     /// Whether the consumer has joined the group.
     member: bool,
+    /// Until when the client is kept awake, while it has not heard from its group.
+    joining: Option<Instant>,
     positions: Positions,
     size: BatchSize,
     /// What the caller has been told and has not yet answered.
@@ -62,6 +66,7 @@ impl KafkaSource {
             settings,
             consumer: None,
             member: false,
+            joining: None,
             positions: Positions::default(),
             size,
             rebalance: None,
@@ -136,7 +141,11 @@ impl KafkaSource {
             // While a rebalance is unanswered librdkafka keeps every partition still.
             let left = deadline.saturating_duration_since(Instant::now());
             let draining = records && self.rebalance.is_none();
-            let patience = if draining { Duration::ZERO } else { left };
+            let patience = match (draining, self.stay_awake()) {
+                (true, _) => Duration::ZERO,
+                (false, true) => left.min(TURN),
+                (false, false) => left,
+            };
             if let Some(event) = self.look_for_control(patience)? {
                 return Ok(event);
             }
@@ -163,8 +172,18 @@ impl KafkaSource {
         let joined = self.consumer()?.subscribe();
         joined.map_err(|failure| explain(&self.settings, "join the group", &failure))?;
         self.member = true;
+        self.joining = Some(Instant::now() + JOINING);
         self.rejoin.joined(Instant::now());
         Ok(true)
+    }
+
+    /// Wakes the client if it is still joining its group, and says whether it is.
+    fn stay_awake(&mut self) -> bool {
+        self.joining = self.joining.filter(|until| Instant::now() < *until);
+        if let (Some(_), Some(consumer)) = (self.joining, &self.consumer) {
+            consumer.wake();
+        }
+        self.joining.is_some()
     }
 
     fn consumer(&mut self) -> Result<&mut Consumer, SourceError> {
@@ -190,6 +209,7 @@ impl KafkaSource {
                 Control::Assign(partitions) => {
                     self.seen_alive();
                     debug!(?partitions, "assigned");
+                    self.joining = None;
                     let none = partitions.is_empty();
                     self.rebalance = Some(Rebalance::Assign(partitions.clone()));
                     if none {

@@ -252,6 +252,16 @@ impl Consumer {
         check(unsafe { rd::rd_kafka_subscribe(self.handle.ptr(), list.ptr()) })
     }
 
+    /// Makes librdkafka's main thread look at the group now. It waits for the coordinator's connection
+    /// by looking once a second unless something is asked of it (`rd_kafka_cgrp_serve`).
+    pub(super) fn wake(&self) {
+        // SAFETY: the client lives; the text is the client's to free.
+        unsafe {
+            let member = rd::rd_kafka_memberid(self.handle.ptr());
+            rd::rd_kafka_mem_free(self.handle.ptr(), member.cast());
+        }
+    }
+
     /// The next thing that is not a record.
     pub(super) fn control(&self, wait: Duration) -> Option<Control> {
         let event = self.control.poll(wait)?;
