@@ -35,7 +35,7 @@ const MEMBERS: [&str; 3] = ["a", "b", "c"];
 /// A member that is silent for this long loses its partitions.
 const SESSION: Duration = Duration::from_secs(6);
 /// Faults between two restarts of the broker.
-const BROKER_EVERY: usize = 15;
+const BROKER_EVERY: u64 = 15;
 /// How long the broker has for the markers of a transaction that its producer was told is committed,
 /// before it is killed: a single broker that is killed before them was seen to abort it after all, or
 /// to leave it open, which would be its loss and not ours. Plain records are on their way meanwhile.
@@ -99,7 +99,7 @@ pub struct Outcome {
 pub fn run(plan: &Plan) -> Result<Outcome> {
     let begun = Instant::now();
     std::fs::create_dir_all(&plan.folder)?;
-    let kafka = Kafka::start_own(&KafkaOptions::default())?;
+    let kafka = Kafka::start_own(&KafkaOptions { light: true, ..KafkaOptions::default() })?;
     feeder::create_topics(&kafka)?;
     let feeder = Feeder::start(&kafka, plan.seed)?;
     let ear = Arc::new(Mutex::new(Ear::default()));
@@ -119,7 +119,8 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
     std::thread::sleep(Duration::from_secs(3));
     for fault in 0..plan.faults {
         crash.fault(fault).with_context(|| format!("at fault {fault} of seed {}", plan.seed))?;
-        if fault % BROKER_EVERY == BROKER_EVERY - 1 {
+        // Not in all lanes at the same time.
+        if (fault as u64 + plan.seed) % BROKER_EVERY == BROKER_EVERY - 1 {
             let _held = lock(&feeder.pause);
             std::thread::sleep(MARKERS);
             kafka.restart()?;

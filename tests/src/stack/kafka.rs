@@ -16,13 +16,19 @@ use super::process::{self, Server};
 pub const BROKER_VARIABLE: &str = "WEIR_TEST_KAFKA";
 
 const LOG4J: &str = include_str!("../../stack/kafka/log4j2.properties");
-const READY: Duration = Duration::from_secs(90);
+/// On a machine that does much else too.
+const READY: Duration = Duration::from_secs(180);
+
+/// Only the quick compiler, and one thread that collects garbage.
+const LIGHT: [&str; 2] = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"];
 
 /// How a broker is started.
 #[derive(Debug, Clone, Default)]
 pub struct KafkaOptions {
     /// The port of the listener; a free one where there is none.
     pub port: Option<u16>,
+    /// For a life of minutes at a low rate: starts with half the CPU, and never becomes fast.
+    pub light: bool,
     /// More lines of `server.properties`; they win over ours.
     pub properties: Vec<(String, String)>,
 }
@@ -40,6 +46,7 @@ struct Own {
     /// What an old broker needs beside it.
     _zookeeper: Option<Server>,
     libs: PathBuf,
+    light: bool,
     port: u16,
     folder: Option<tempfile::TempDir>,
     server: Mutex<Option<Server>>,
@@ -96,6 +103,7 @@ impl Kafka {
         let own = Own {
             _zookeeper: Some(running),
             libs,
+            light: false,
             port,
             folder: Some(folder),
             server: Mutex::new(None),
@@ -172,7 +180,8 @@ impl Kafka {
         std::fs::write(&properties, text)?;
         std::fs::write(folder.path().join("log4j2.properties"), LOG4J)?;
         let out = java(libs, folder.path())
-            .args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "kafka.tools.StorageTool"])
+            .args(LIGHT)
+            .arg("kafka.tools.StorageTool")
             .args(["format", "--standalone", "-t", &cluster_id(), "-c"])
             .arg(&properties)
             .output()?;
@@ -185,13 +194,23 @@ impl Kafka {
             );
         }
         let server = Mutex::new(None);
-        let own = Own { _zookeeper: None, libs: libs.into(), port, folder: Some(folder), server };
+        let own = Own {
+            _zookeeper: None,
+            libs: libs.into(),
+            light: options.light,
+            port,
+            folder: Some(folder),
+            server,
+        };
         Ok(Kafka { bootstrap: format!("127.0.0.1:{port}"), own: Some(own) })
     }
 
     fn launch(&self) -> Result<()> {
         let own = self.own()?;
         let mut command = java(&own.libs, own.path());
+        if own.light {
+            command.args(LIGHT);
+        }
         command.args(["-Xmx1g", "-XX:+ExitOnOutOfMemoryError", "kafka.Kafka", "server.properties"]);
         let server = Server::start(command, &own.log(), own.path())?;
         *own.server() = Some(server);
