@@ -35,7 +35,9 @@ pub fn form(asked: LogFormat) -> Form {
 
 /// The libraries' directives around Weir's own level.
 fn directives(level: &str) -> String {
-    let crates = ["weir", "weir_contract", "weir_catalog", "weir_fleet", "weir_ingest"];
+    // librdkafka's own debug lines come only where `kafka.properties.debug` asks for them.
+    let crates =
+        ["weir", "weir_contract", "weir_catalog", "weir_fleet", "weir_ingest", "librdkafka"];
     let ours: Vec<String> = crates.iter().map(|name| format!("{name}={level}")).collect();
     let libraries = if level == "error" { "error" } else { "warn" };
     format!("{libraries},{}", ours.join(","))

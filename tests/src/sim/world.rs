@@ -214,7 +214,7 @@ impl World {
             if self.rng.one_in(20) {
                 self.redrives[index] = Some(self.redrive());
             }
-        } else if self.rng.one_in(1_200) {
+        } else if self.rng.one_in(2_400) {
             self.redrives[index] = None;
             self.note("redrive crash".into(), "redrive crash");
         }
