@@ -19,6 +19,8 @@ mod admin;
 
 pub(super) use admin::Question;
 
+/// How often an answer is looked for that nobody announces.
+const LOOK: Duration = Duration::from_millis(10);
 /// How long leaving a group may take.
 const CLOSING: Duration = Duration::from_secs(5);
 
@@ -252,8 +254,8 @@ impl Consumer {
         check(unsafe { rd::rd_kafka_subscribe(self.handle.ptr(), list.ptr()) })
     }
 
-    /// Makes librdkafka's main thread look at the group now. It waits for the coordinator's connection
-    /// by looking once a second unless something is asked of it (`rd_kafka_cgrp_serve`).
+    /// Makes librdkafka's main thread look at the group now. Unless something is asked of it, it looks
+    /// once a second (`rd_kafka_cgrp_serve`): for a broker to connect to, and for the coordinator.
     pub(super) fn wake(&self) {
         // SAFETY: the client lives; the text is the client's to free.
         unsafe {
@@ -420,15 +422,23 @@ impl Consumer {
 
     /// The cluster's id, as soon as a broker answers; none in time, or none at all.
     pub(super) fn cluster_id(&self, wait: Duration) -> Option<String> {
-        // SAFETY: the client lives; the text is ours to free.
-        unsafe {
-            let id = rd::rd_kafka_clusterid(self.handle.ptr(), millis(wait));
-            if id.is_null() {
+        let deadline = Instant::now() + wait;
+        loop {
+            self.wake();
+            // SAFETY: the client lives; the text is ours to free.
+            let id = unsafe { rd::rd_kafka_clusterid(self.handle.ptr(), 0) };
+            if !id.is_null() {
+                // SAFETY: as above.
+                unsafe {
+                    let copy = text(id);
+                    rd::rd_kafka_mem_free(self.handle.ptr(), id.cast());
+                    return Some(copy);
+                }
+            }
+            if Instant::now() >= deadline {
                 return None;
             }
-            let copy = text(id);
-            rd::rd_kafka_mem_free(self.handle.ptr(), id.cast());
-            Some(copy)
+            std::thread::sleep(LOOK);
         }
     }
 }
