@@ -226,7 +226,9 @@ fn a_catalog_that_is_none() -> Result<()> {
 #[test]
 fn looking_before_there_is_anything() -> Result<()> {
     let desk = Desk::new()?;
-    for command in [&["tables"][..], &["verify"], &["query", "SELECT 1"]] {
+    let place = ["where", "vending.health", "0", "1"];
+    let looking = [&["tables"][..], &["verify"], &["query", "SELECT 1"], &["rejects"], &place];
+    for command in looking.into_iter().chain([&["redrive"][..]]) {
         desk.weir(command)?
             .expect(2)?
             .says(&["there is no warehouse", "`weir ingest` makes it"])?;
