@@ -29,14 +29,24 @@ impl FleetError {
         FleetError::new(ErrorClass::BadConfig, message)
     }
 
-    /// A file that cannot be read or written.
+    /// A file that cannot be read or written; `doing` is what cannot be done with it.
     pub fn file(path: &Path, doing: &str, error: &io::Error) -> FleetError {
-        let class = match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::IsADirectory => ErrorClass::BadConfig,
-            _ => ErrorClass::Denied,
+        let (class, advice) = match error.kind() {
+            io::ErrorKind::NotFound if doing == "written" => {
+                (ErrorClass::BadConfig, "; create its folder, or name another")
+            }
+            io::ErrorKind::NotFound
+            | io::ErrorKind::IsADirectory
+            | io::ErrorKind::NotADirectory => (ErrorClass::BadConfig, ""),
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge => {
+                (ErrorClass::Retry, "; free some space there, or raise the limit")
+            }
+            _ => (ErrorClass::Denied, ""),
         };
         let reader_gone = error.kind() == io::ErrorKind::BrokenPipe;
-        let message = format!("{} cannot be {doing}: {error}", path.display());
+        let message = format!("{} cannot be {doing}: {error}{advice}", path.display());
         FleetError { reader_gone, ..FleetError::new(class, message) }
     }
 }

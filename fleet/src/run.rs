@@ -2,10 +2,9 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-use weir_contract::class::ErrorClass;
 
 use crate::accounts::{self, Account};
 use crate::error::FleetError;
@@ -278,9 +277,9 @@ fn tail(sent: &Sent, now: i64, truth: &mut Truth) -> Result<(), FleetError> {
             .integer("reordered", sent.reordered as i64)
             .integer("rejected", sent.malformed.values().sum::<u64>() as i64);
     });
-    truth.finish().map_err(|error| {
-        FleetError::new(ErrorClass::Denied, format!("the ground truth cannot be written: {error}"))
-    })
+    truth
+        .finish()
+        .map_err(|error| FleetError::file(Path::new("the ground truth"), "written", &error))
 }
 
 /// Keeps the world's time behind the clock on the wall.

@@ -16,7 +16,7 @@ Exit codes:
   0   done
   1   a handled failure: bad or lost data, a finding of `weir verify`, no permission, a bug
   2   wrong usage, config or contract
-  75  try again: the broker is away, a commit lost its race, another process took over
+  75  try again: the broker is away, the disk is full, a commit lost its race, another process took over
   99  nothing to do (only with --exit-99-when-idle)
   128 + the signal's number: ended by a second signal before it was done";
 
@@ -173,8 +173,9 @@ impl Command {
 }
 
 const QUICKSTART_HELP: &str = "\
-Nothing else is needed: the broker is librdkafka's own and lives in this process (it keeps 5 MiB of a
-partition and ends with the process), the fleet is simulated, everything else is Weir as it is.
+Nothing else is needed: the broker is librdkafka's own and lives in this process, on a free port (it
+keeps 5 MiB of a partition and ends with the process), the fleet is simulated, everything else is Weir
+as it is. Several may run at the same time, each in a folder of its own.
 Ctrl-C ends it at any moment, everything sent in the lake.
 
 Examples:

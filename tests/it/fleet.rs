@@ -2,14 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use weir_fleet::stream::Stream;
-use weir_tests::lab::{Done, Lab, binary, done, repository};
+use weir_tests::lab::{Done, Lab, as_anybody, binary, done, on_a_full_disk, permissions};
+use weir_tests::lab::{STREAM, repository};
 
 fn weir(folder: &Path, arguments: &[&str]) -> Result<Done> {
-    let mut command = std::process::Command::new(binary());
+    weir_by(Command::new(binary()), folder, arguments)
+}
+
+fn weir_by(mut command: Command, folder: &Path, arguments: &[&str]) -> Result<Done> {
     Ok(done(command.current_dir(folder).arg("--result-json").args(arguments).output()?))
 }
 
@@ -66,6 +71,72 @@ fn mistakes_of_simulate_are_told() -> Result<()> {
         ensure!(done.code == Some(2) && done.stderr.contains(says), "{arguments:?}: {done:#?}");
     }
     Ok(())
+}
+
+#[test]
+fn a_kafka_that_is_not_there_and_a_topic_that_is_missing() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let config = format!(
+        "warehouse = \"lake\"\ncatalog.uri = \"sqlite:///catalog.db\"\n\
+         kafka.bootstrap_servers = \"127.0.0.1:1\"\n\
+         [streams.\"{STREAM}\"]\ntopic = \"t\"\ncontract = \"c.yaml\"\n"
+    );
+    std::fs::write(folder.path().join("weir.toml"), config)?;
+    let away = weir(folder.path(), &["simulate", "--kafka", "--for", "1m"])?.expect(75)?;
+    let words = ["no Kafka broker answers at 127.0.0.1:1", "is it running"];
+    away.says(&[&words[..], &["kafka.bootstrap_servers"]].concat())?;
+
+    let lab = Lab::new("fleet-missing", 1)?;
+    let set = format!("streams.\"{STREAM}\".topic=weir-no-such-topic");
+    let missing = lab.weir(&["--set", &set, "simulate", "--kafka", "--for", "1m"])?.expect(2)?;
+    missing.says(&["topic weir-no-such-topic does not exist", "`weir topics --create`"])
+}
+
+#[test]
+fn files_that_cannot_be_written() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path();
+    std::fs::create_dir(path.join("closed"))?;
+    permissions(&path.join("closed"), 0o555)?;
+    let permitted = "check the permissions of the user that runs weir";
+    for arguments in [
+        &["simulate", "--to", "closed/events"][..],
+        &["simulate", "--to", "closed/events.ndjson"],
+        &["simulate", "--ref-dir", "closed/ref"],
+        &["simulate", "--to", "events", "--truth", "closed/truth"],
+    ] {
+        let denied = weir_by(as_anybody(), path, arguments)?.expect(1)?;
+        denied.says(&["closed/", "cannot be written: Permission denied", permitted])?;
+    }
+    for arguments in [
+        &["simulate", "--to", "full", "--for", "1h"][..],
+        &["simulate", "--to", "some", "--stream", "trades", "--truth", "truth", "--for", "1d"],
+    ] {
+        let full = weir_by(on_a_full_disk(64), path, arguments)?.expect(75)?;
+        full.says(&["cannot be written: File too large", "free some space there"])?;
+    }
+    let nowhere = weir(path, &["simulate", "--to", "nowhere/events.ndjson"])?.expect(2)?;
+    nowhere.says(&["nowhere/events.ndjson", "create its folder"])
+}
+
+#[test]
+fn a_mapping_that_is_broken_or_of_another_file() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text);
+    write("map.toml", "stream = \n")?;
+    write("sales.csv", "a,b\n1,2\n")?;
+    let example = repository().join("fleet/examples/vending_sales.toml").display().to_string();
+    let from = |csv: &str, mapping: &str| {
+        let arguments = ["simulate", "--to", "x.ndjson", "--from-csv", csv, "--mapping", mapping];
+        weir(folder.path(), &arguments)?.expect(2)
+    };
+    from("sales.csv", "map.toml")?.says(&["map.toml", "line 1"])?;
+    from("none.csv", &example)?.says(&["none.csv cannot be read"])?;
+    let other = from("sales.csv", &example)?;
+    ensure!(other.stderr.matches("no column \\\"Transaction\\\"").count() == 1, "{other:#?}");
+    other.says(&["vending_sales.toml", "the CSV file has no column"])?;
+    let alone = weir(folder.path(), &["simulate", "--to", "x.ndjson", "--from-csv", "sales.csv"])?;
+    alone.expect(2)?.says(&["--mapping"])
 }
 
 /// Accepted rows of the lake, or records less rejects of the truth: by table, speaker and type.

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, one module per subject.
 
 mod crash;
+mod docs;
 mod fleet;
 mod foreign;
 mod ingest;

@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use weir_tests::lab::{Done, binary, done};
+use weir_tests::lab::{Done, as_anybody, binary, done, on_a_full_disk, permissions};
 
 fn quickstart(folder: &Path, more: &[&str]) -> Command {
-    let mut command = Command::new(binary());
+    quickstart_by(Command::new(binary()), folder, more)
+}
+
+fn quickstart_by(mut command: Command, folder: &Path, more: &[&str]) -> Command {
     command.args(["--result-json", "quickstart", "--folder"]).arg(folder).args(more);
     command
 }
@@ -89,6 +92,38 @@ fn a_folder_that_is_not_its_own_is_left_alone() -> Result<()> {
     ensure!(folder.path().join("thesis.txt").exists());
     let file = folder.path().join("thesis.txt");
     let done = done(quickstart(&file, &[]).output()?);
-    ensure!(done.code == Some(1) && done.stderr.contains("thesis.txt"), "{done:#?}");
+    ensure!(done.code == Some(2) && done.stderr.contains("thesis.txt"), "{done:#?}");
+    Ok(())
+}
+
+#[test]
+fn two_at_once_find_ports_of_their_own() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let start = |name: &str| {
+        let mut command = quickstart(&folder.path().join(name), &["--for", "4s"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+    };
+    for child in [start("one")?, start("other")?] {
+        proven(&done(child.wait_with_output()?))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_folder_without_permission_or_room_says_so() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let closed = folder.path().join("closed");
+    std::fs::create_dir(&closed)?;
+    permissions(&closed, 0o555)?;
+    let denied = quickstart_by(as_anybody(), &closed.join("q"), &[]).output()?;
+    done(denied).expect(1)?.says(&["closed/q", "Permission denied", "may write to", "--folder"])?;
+
+    // Room for nothing; then for all but what grows while it runs.
+    let small = folder.path().join("small");
+    for blocks in [8, 100] {
+        let full = quickstart_by(on_a_full_disk(blocks), &small, &["--for", "2s"]).output()?;
+        done(full).expect(75)?.says(&["File too large", "free some space"])?;
+    }
+    proven(&done(quickstart(&small, &["--for", "2s", "--fresh"]).output()?))?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use weir_tests::lab::{Lab, STREAM, TABLE};
+use weir_tests::lab::{Lab, STREAM, TABLE, as_anybody, done, on_a_full_disk, permissions};
 use weir_tests::sample::Rng;
 
 /// What feeds the controller: nearly all heartbeats say the first.
@@ -146,6 +146,42 @@ fn two_at_once_do_it_once() -> Result<()> {
         let output = child.wait_with_output()?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
+    corrected.agree()
+}
+
+#[test]
+fn what_cannot_be_written_is_told_and_leaves_the_rows_as_they_were() -> Result<()> {
+    let mut corrected = Corrected::new("redrive-denied")?;
+    corrected.produce(0, 8_000)?;
+    corrected.lab.ingest(&[])?;
+    corrected.correct()?;
+    let before = corrected.rejected()?;
+    let lab = &corrected.lab;
+    let by = |mut command: std::process::Command| -> Result<_> {
+        Ok(done(command.arg("--config").arg(lab.config()).arg("redrive").output()?))
+    };
+    let days = std::fs::read_dir(lab.path().join("lake/raw/vending_health/data"))?;
+    let days = days.collect::<Result<Vec<_>, _>>()?;
+    let set = |mode| days.iter().try_for_each(|day| permissions(&day.path(), mode));
+    set(0o555)?;
+    let denied = by(as_anybody())?;
+    set(0o755)?;
+    let denied = denied.expect(1)?;
+    denied.says(&[
+        "Permission denied",
+        "lake/raw/vending_health/data",
+        "permissions of the user",
+    ])?;
+    let full = by(on_a_full_disk(128))?.expect(75)?;
+    full.says(&["File too large", "lake/raw/vending_health/data", "free some space there"])?;
+    ensure!(corrected.rejected()? == before, "something was redriven");
+    lab.verify_clean()?;
+
+    lab.weir(&["redrive", "--stream", "vending.heath"])?.expect(2)?.says(&["choose one of"])?;
+    lab.write_contract("logicalType: boolean", "logicalType: bool")?;
+    lab.weir(&["redrive"])?.expect(2)?.says(&["vending.health.yaml:", "\\\"bool\\\""])?;
+    corrected.correct()?;
+    lab.result(&["redrive"])?;
     corrected.agree()
 }
 

@@ -76,7 +76,10 @@ impl Seeds {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(lab::binary());
+        self.command_by(Command::new(lab::binary()), arguments)
+    }
+
+    fn command_by(&self, mut command: Command, arguments: &[&str]) -> Command {
         command.arg("--config").arg(self.path().join("weir.toml"));
         command.args(["--log-format", "json", "--output", "json"]).args(arguments);
         command
@@ -183,6 +186,37 @@ fn a_mistake_in_one_file_leaves_all_tables_alone() -> Result<()> {
     let done = seeds.weir(&["seed", "ref.sites"])?;
     ensure!(done.code == Some(2) && done.stderr.contains("--dir"), "{done:#?}");
     Ok(())
+}
+
+#[test]
+fn folders_that_cannot_be_written_and_contracts_that_are_broken() -> Result<()> {
+    let seeds = Seeds::new()?;
+    let closed = seeds.path().join("closed");
+    std::fs::create_dir(&closed)?;
+    lab::permissions(&closed, 0o555)?;
+    let closed = ["--set", "warehouse=closed/lake", "seed"];
+    let denied = lab::done(seeds.command_by(lab::as_anybody(), &closed).output()?);
+    denied.expect(1)?.says(&["closed/lake", "Permission denied", "permissions of the user"])?;
+
+    let mut rng = Rng::new(3);
+    let mut text = "machine_id,machine_kind,machine_status,refrigerated,valid_from\n".to_string();
+    for _ in 0..4_000 {
+        let id = format!("m-{:016x}{:016x}", rng.next(), rng.next());
+        text += &format!("{id},snack,active,true,2026-01-01T00:00:00Z\n");
+    }
+    seeds.write("machines", &text)?;
+    for blocks in [8, 128] {
+        let full = lab::on_a_full_disk(blocks);
+        let full = lab::done(seeds.command_by(full, &["seed", "ref.machines"]).output()?);
+        full.expect(75)?.says(&["free some space there"])?;
+    }
+    let row = &seeds.lines(&["seed", "ref.machines"])?[0];
+    ensure!(row["load"] == 1 && row["added"] == 4_000, "{row}");
+    seeds.verify()?;
+
+    std::fs::write(seeds.path().join("broken.yaml"), "schema: [\n")?;
+    let broken = ["--set", "references.\"ref.machines\".contract=broken.yaml", "seed"];
+    seeds.weir(&broken)?.expect(2)?.says(&["broken.yaml:2:1: not YAML", "docs/contracts.md"])
 }
 
 /// Versions of a file: of each machine the site changes day by day.

@@ -1,5 +1,6 @@
 //! The test stack itself: a broker that keeps its data over stops and kills.
 
+use weir_tests::lab::{binary, done};
 use weir_tests::stack::{Kafka, KafkaOptions, Message, Producer};
 
 #[test]
@@ -35,4 +36,14 @@ fn a_broker_keeps_its_data_and_address_over_stop_and_kill() {
 
     client.delete_topic("kept").unwrap();
     assert_eq!(client.partitions("kept").unwrap(), 0);
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let mut stack = std::process::Command::new(binary().with_file_name("weir-stack"));
+    let refused = done(stack.args(["kafka", "--port", &port]).output().unwrap());
+    let words = [&*format!("port {port} of 127.0.0.1"), "in use", "another with --port"];
+    refused.expect(1).unwrap().says(&words).unwrap();
 }

@@ -357,6 +357,29 @@ pub fn binary() -> PathBuf {
     path.join("weir")
 }
 
+/// The binary without root's right to pass over permissions.
+pub fn as_anybody() -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set", "-dac_override,-dac_read_search"]).arg(binary());
+    let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
+    if root { command } else { Command::new(binary()) }
+}
+
+/// The binary where no file may grow beyond so many blocks of 512 bytes: the system then fails writes
+/// as it does on a full disk.
+pub fn on_a_full_disk(blocks: u32) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; ulimit -f \"$1\"; shift; exec \"$@\"", "sh"]);
+    command.arg(blocks.to_string()).arg(binary());
+    command
+}
+
+/// Sets the permissions of a file or folder.
+pub fn permissions(path: &Path, mode: u32) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    Ok(std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?)
+}
+
 /// The repository's root.
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

@@ -58,6 +58,11 @@ impl Running {
         commits.iter().filter_map(records).map(|(rows, rejected)| rows + rejected).sum()
     }
 
+    /// Has it said anything so far?
+    pub fn has_spoken(&self) -> bool {
+        !self.stdout.now().is_empty() || !self.stderr.now().is_empty()
+    }
+
     /// Waits until `done`; fails if it ends before.
     pub fn until(&mut self, what: &str, mut done: impl FnMut(&Running) -> bool) -> Result<()> {
         let begun = Instant::now();

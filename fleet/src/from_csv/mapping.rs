@@ -184,7 +184,10 @@ struct Names<'a> {
 impl Names<'_> {
     fn column(&mut self, name: &str) -> usize {
         self.columns.iter().position(|column| column.trim() == name).unwrap_or_else(|| {
-            self.wrong.push(format!("the file has no column {name:?}"));
+            let wrong = format!("the CSV file has no column {name:?}");
+            if !self.wrong.contains(&wrong) {
+                self.wrong.push(wrong);
+            }
             0
         })
     }

@@ -121,14 +121,22 @@ impl Kafka {
 /// Is the topic there?
 fn look(producer: &BaseProducer<Reports>, broker: &str, topic: &str) -> Result<(), FleetError> {
     let metadata = producer.client().fetch_metadata(Some(topic), ANSWER).map_err(|error| {
-        let message = format!("no broker answers at {broker}: {error}; is Kafka running there?");
-        FleetError::new(ErrorClass::Retry, message)
+        let cause =
+            error.rdkafka_error_code().map_or_else(String::new, |code| format!(" ({code})"));
+        FleetError::new(
+            ErrorClass::Retry,
+            format!(
+                "no Kafka broker answers at {broker}{cause}; is it running, and is the address, \
+                 kafka.bootstrap_servers, right?"
+            ),
+        )
     })?;
     let found = metadata.topics().first();
     match found.map(|found| (found.error(), found.partitions().len())) {
         Some((None, 1..)) => Ok(()),
         _ => Err(FleetError::config(format!(
-            "topic {topic} does not exist at {broker}; create it, or correct the config"
+            "topic {topic} does not exist at {broker}; create it (`weir topics --create`), or \
+             correct the stream's topic"
         ))),
     }
 }

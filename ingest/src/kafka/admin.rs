@@ -157,7 +157,9 @@ impl KafkaAdmin {
                 "; allow DESCRIBE_CONFIGS on the topic, and CREATE on it or on the cluster",
             ),
             Code::BrokerTransportFailure | Code::AllBrokersDown | Code::OperationTimedOut => {
-                (ErrorClass::Retry, "; no broker answers: is it running, and is the address right?")
+                let advice = "; no Kafka broker answers: is it running, and is the address, \
+                              kafka.bootstrap_servers, right?";
+                (ErrorClass::Retry, advice)
             }
             other => (errors::class(other), errors::advice(other)),
         };

@@ -121,8 +121,8 @@ fn identify(
     let (topic_id, mut partitions) = described.map_err(|failure| {
         if matches!(failure.code, Code::UnknownTopicOrPartition | Code::UnknownTopic) {
             let message = format!(
-                "topic {} does not exist in the Kafka cluster {cluster} at {}; create it, or \
-                 correct the stream's topic",
+                "topic {} does not exist in the Kafka cluster {cluster} at {}; create it \
+                 (`weir topics --create`), or correct the stream's topic",
                 settings.topic, settings.bootstrap
             );
             return SourceError::new(ErrorClass::BadConfig, message);

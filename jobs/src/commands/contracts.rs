@@ -45,25 +45,29 @@ fn files_of(config: Config) -> Vec<PathBuf> {
     streams.chain(config.references.into_values().map(|of| of.contract)).collect()
 }
 
-/// Reads the contracts of streams, and the key that they hash with, if they hash; all mistakes of all
-/// files are told at once.
-pub fn load(files: &[PathBuf], key: Option<&Property>) -> Result<Vec<Arc<Contract>>, Failure> {
+/// Reads the contracts of streams, to ask them something: they have no key to hash with. All mistakes of
+/// all files are told at once.
+pub fn of_streams(files: &[PathBuf]) -> Result<Vec<Contract>, Failure> {
     let (contracts, mistakes) = read(files);
-    if let Some(failure) = failed(&mistakes) {
-        return Err(failure);
+    match failed(&mistakes) {
+        Some(failure) => Err(failure),
+        None => contracts.into_iter().map(|(file, contract)| of_stream(file, contract)).collect(),
     }
-    let finish = |(file, contract): (&PathBuf, Contract)| {
-        let mut contract = of_stream(file, contract)?;
+}
+
+/// The same with the key that they hash with, if they hash.
+pub fn load(files: &[PathBuf], key: Option<&Property>) -> Result<Vec<Arc<Contract>>, Failure> {
+    let finish = |(mut contract, file): (Contract, &PathBuf)| {
         if contract.hashes() {
             let key = hash_key(&contract, key).map_err(|f| f.at(file.display()))?;
             contract.hash_key = Some(key);
         }
         Ok(Arc::new(contract))
     };
-    contracts.into_iter().map(finish).collect()
+    of_streams(files)?.into_iter().zip(files).map(finish).collect()
 }
 
-/// Reads the contract of one stream, to ask it something; it has no key to hash with.
+/// Reads the contract of one stream, to ask it something.
 pub fn one(file: &Path) -> Result<Contract, Failure> {
     of_stream(file, any(file)?)
 }

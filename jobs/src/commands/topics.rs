@@ -38,10 +38,11 @@ pub fn run(asked: &cli::Topics, session: &mut Session) -> Result<Done, Failure> 
     let config = session.config()?;
     let bootstrap = bootstrap(&config)?;
     let properties = config::reads_of(&config.kafka.properties)?.into_iter().collect();
-    let mut wanted = Vec::new();
-    for (name, stream) in selected(&config, &asked.streams)? {
-        wanted.push((name, stream.topic, contracts::one(&stream.contract)?.topic));
-    }
+    let streams = selected(&config, &asked.streams)?;
+    let files: Vec<_> = streams.iter().map(|(_, stream)| stream.contract.clone()).collect();
+    let contracts = contracts::of_streams(&files)?.into_iter().map(|contract| contract.topic);
+    let wanted = streams.into_iter().zip(contracts);
+    let wanted = wanted.map(|((name, stream), topic)| (name, stream.topic, topic)).collect();
     let admin = KafkaAdmin::open(&bootstrap, &properties).map_err(failure)?;
     let (planned, failed) = session.block_on(async {
         let mut planned = plan_all(&admin, &bootstrap, wanted).await.map_err(failure)?;
@@ -52,9 +53,7 @@ pub fn run(asked: &cli::Topics, session: &mut Session) -> Result<Done, Failure> 
         Ok((planned, failed))
     })?;
     show(&planned, session)?;
-    if let Some(error) = failed {
-        return Err(failure(error));
-    }
+    failed.map_or(Ok(()), |error| Err(failure(error)))?;
     let drift: Vec<&Planned> = planned.iter().filter(|p| p.plan.state.is_drift()).collect();
     if drift.is_empty() {
         return Ok(Done::Done);

@@ -1,11 +1,12 @@
 //! What a newcomer gets wrong: the message says what happened, where, and what to do; the exit code is
 //! the documented one.
 
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
-use weir_tests::lab::{Done, Lab, binary, done, repository};
+use weir_tests::lab::{
+    Done, Lab, as_anybody, binary, done, on_a_full_disk, permissions, repository,
+};
 
 use super::holds;
 
@@ -62,19 +63,6 @@ contract = "{contract}"
         command.args(["--log-format", "human", "--output", "human"]).args(arguments);
         Ok(done(command.output()?))
     }
-}
-
-/// The binary without root's right to pass over permissions.
-fn as_anybody() -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--bounding-set", "-dac_override,-dac_read_search"]).arg(binary());
-    let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
-    if root { command } else { Command::new(binary()) }
-}
-
-fn permissions(path: &Path, mode: u32) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    Ok(std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?)
 }
 
 #[test]
@@ -210,9 +198,7 @@ fn a_disk_that_is_full() -> Result<()> {
     lab.produce(0, 10)?;
     lab.ingest(&[])?;
     lab.produce(0, 4_000)?;
-    // No file may grow beyond 64 KiB: the system then fails writes as it does on a full disk.
-    let mut limited = Command::new("sh");
-    limited.args(["-c", "trap '' XFSZ; ulimit -f 128; exec \"$@\"", "sh"]).arg(binary());
+    let mut limited = on_a_full_disk(128);
     limited.arg("--config").arg(lab.config()).args(["ingest", "--until-latest"]);
     let full = done(limited.output()?).expect(75)?;
     full.says(&["File too large", "lake/raw/vending_health/data", "free some space there"])?;
@@ -240,7 +226,9 @@ fn a_catalog_that_is_none() -> Result<()> {
 #[test]
 fn looking_before_there_is_anything() -> Result<()> {
     let desk = Desk::new()?;
-    for command in [&["tables"][..], &["verify"], &["query", "SELECT 1"]] {
+    let place = ["where", "vending.health", "0", "1"];
+    let looking = [&["tables"][..], &["verify"], &["query", "SELECT 1"], &["rejects"], &place];
+    for command in looking.into_iter().chain([&["redrive"][..]]) {
         desk.weir(command)?
             .expect(2)?
             .says(&["there is no warehouse", "`weir ingest` makes it"])?;

@@ -67,6 +67,7 @@ impl Kafka {
 
     /// A broker of our own, which the caller may stop, kill and restart.
     pub fn start_own(options: &KafkaOptions) -> Result<Kafka> {
+        options.port.map_or(Ok(()), process::require_free)?;
         process::require("java", "-version", "openjdk-17-jre-headless")?;
         let libs = jars::of(jars::KAFKA)?;
         // Another process may take a port between our look and the broker's start.

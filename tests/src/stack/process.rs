@@ -102,6 +102,17 @@ pub(super) fn free_ports(count: usize) -> Result<Vec<u16>> {
     Ok(held.into_iter().map(|(port, _)| port).collect())
 }
 
+/// Fails where somebody listens on a port that the caller asked for.
+pub(super) fn require_free(port: u16) -> Result<()> {
+    match TcpListener::bind(("127.0.0.1", port)) {
+        Ok(_) => Ok(()),
+        Err(error) => bail!(
+            "port {port} of 127.0.0.1 cannot be taken: {error}; end what listens there, or name \
+             another with --port; without --port a free one is found"
+        ),
+    }
+}
+
 /// A number that differs between calls and between processes.
 pub(super) fn unique() -> u64 {
     static COUNTER: AtomicU64 = AtomicU64::new(0);

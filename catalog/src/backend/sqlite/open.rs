@@ -76,6 +76,10 @@ pub(super) fn open_error(path: &Path, e: rusqlite::Error) -> CatalogError {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             CatalogError::retry(format!("the catalog {shown} was locked for 10 s"))
         }
+        Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => CatalogError::retry(format!(
+            "the catalog {shown} cannot be written: {e}; free some space there, or look whether the \
+             disk is in order"
+        )),
         _ => CatalogError::denied(format!(
             "the catalog {shown} cannot be opened for writing: {e}; weir needs to write the file \
              and its folder"

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use weir_contract::class::ErrorClass;
+use weir_fleet::error::FleetError;
 
 use crate::cli;
 use crate::failure::Failure;
@@ -58,21 +58,23 @@ pub fn prepare(asked: &cli::Quickstart) -> Result<PathBuf, Failure> {
     if asked.fresh && ours {
         std::fs::remove_dir_all(&folder).map_err(|error| failed(&folder, "removed", &error))?;
     }
-    let contracts = folder.join("contracts");
-    std::fs::create_dir_all(&contracts).map_err(|error| failed(&contracts, "created", &error))?;
+    std::fs::create_dir_all(&folder).map_err(|error| failed(&folder, "created", &error))?;
     Ok(folder)
 }
 
-/// Writes contracts and config.
+/// Writes config and contracts. The config comes first: with it the folder is known for ours, whatever
+/// happens to the rest.
 pub fn write(folder: &Path, bootstrap: &str) -> Result<(), Failure> {
-    for (name, text) in CONTRACTS {
-        put(&folder.join("contracts").join(format!("{name}.yaml")), text)?;
-    }
-    let key = folder.join(KEY);
+    let (key, contracts) = (folder.join(KEY), folder.join("contracts"));
+    put(&folder.join(CONFIG), &config(bootstrap, &key))?;
     if !key.exists() {
         put(&key, &random_key()?)?;
     }
-    put(&folder.join(CONFIG), &config(bootstrap, &key))
+    std::fs::create_dir_all(&contracts).map_err(|error| failed(&contracts, "created", &error))?;
+    for (name, text) in CONTRACTS {
+        put(&contracts.join(format!("{name}.yaml")), text)?;
+    }
+    Ok(())
 }
 
 /// 32 random bytes in hexadecimal.
@@ -118,6 +120,6 @@ fn put(path: &Path, text: &str) -> Result<(), Failure> {
 }
 
 fn failed(path: &Path, done: &str, error: &std::io::Error) -> Failure {
-    Failure::new(ErrorClass::Denied, format!("{} cannot be {done}: {error}", path.display()))
-        .next("choose a folder that you may write to, with --folder")
+    Failure::fleet(FleetError::file(path, done, error))
+        .next("choose a folder with room that you may write to, with --folder")
 }
