@@ -1,5 +1,6 @@
 //! `weir quickstart`: a broker in this process, a fleet, the real ingest, and what it brought.
 
+mod contents;
 mod fleet;
 mod folder;
 mod live;
@@ -43,7 +44,7 @@ pub fn run(asked: &cli::Quickstart, session: &mut Session) -> Result<Done, Failu
     let plan = fleet::plan(asked)?;
     let broker =
         Broker::start(Stream::ALL.iter().map(|s| s.name()), PARTITIONS).map_err(Failure::fleet)?;
-    folder::write(&folder, &broker.bootstrap(), &plan.world)?;
+    contents::write(&folder, &broker.bootstrap(), &plan.world)?;
     session.use_files(folder.join(folder::CONFIG), folder.join(folder::LOG));
     let config = session.config()?;
     session.output.say(format!(

@@ -15,6 +15,9 @@ use super::proven;
 /// stand, and what decides whether dependencies that are built fit.
 const KEPT: [&str; 6] = ["PATH", "RUSTUP_TOOLCHAIN", "RUSTFLAGS", "CC", "CXX", "TMPDIR"];
 
+/// What dependencies are, in cargo's `deps`: the rest are programs, and files of a build under way.
+const LIBRARIES: [&str; 5] = ["rlib", "rmeta", "so", "dylib", "d"];
+
 #[test]
 fn the_readmes_command_runs_in_a_clean_clone_with_an_empty_home() -> Result<()> {
     let readme = fs::read_to_string(repository().join("README.md"))?;
@@ -102,12 +105,15 @@ fn make_clone(clone: &Path) -> Result<()> {
 fn lend_dependencies(target: &Path) -> Result<()> {
     let mut from = std::env::current_exe()?;
     ensure!(from.pop() && from.ends_with("debug/deps"), "{} is no cargo's", from.display());
-    let libraries = dependencies(&from)?;
+    let mut libraries = dependencies(&from)?;
+    libraries.retain(|file| file.extension().is_some_and(|e| LIBRARIES.iter().any(|l| e == *l)));
     ensure!(libraries.len() > 500, "{} libraries in {}", libraries.len(), from.display());
     let to = target.join("deps");
     fs::create_dir_all(&to)?;
     let link = |file: &PathBuf| fs::hard_link(file, to.join(file.file_name().unwrap_or_default()));
     if libraries.iter().try_for_each(link).is_err() {
+        // Another file system, or one without links.
+        fs::remove_dir_all(&to)?;
         copy(&libraries, &to)?;
     }
     from.pop();

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use weir_tests::lab::done;
+use weir_tests::lab::{Done, done};
 use weir_tests::running::Running;
 use weir_tests::sample::Rng;
 
@@ -13,13 +13,18 @@ use super::{HEARTBEATS, accounted, count, number, proven, quickstart};
 /// How long an end in order may take.
 const END: Duration = Duration::from_secs(90);
 
+/// Is the fleet alive? It tells once a second how much it has sent.
+fn sends(running: &Running) -> bool {
+    running.said().lines().any(|line| line.contains(" sent,") && !line.contains("  0 events"))
+}
+
+/// Are there rows in the lake?
+fn has_rows(running: &Running) -> bool {
+    running.said().lines().any(|line| line.contains(" sent,") && !line.contains(" 0 rows"))
+}
+
 /// Starts it, sends a signal after that time, and waits for its end.
-fn signalled(
-    folder: &Path,
-    more: &[&str],
-    after: Duration,
-    name: &str,
-) -> Result<weir_tests::lab::Done> {
+fn signalled(folder: &Path, more: &[&str], after: Duration, name: &str) -> Result<Done> {
     let running = Running::start(&mut quickstart(folder, more))?;
     std::thread::sleep(after);
     running.signal(name)?;
@@ -32,8 +37,8 @@ fn an_interrupt_at_any_moment_ends_it_in_order() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let folder = folder.path().join("q");
     let mut rng = Rng::new(SEED);
-    // While it makes its folder, seeds, starts the streams, and with everything under way.
-    let windows = [150, 600, 600, 1_200, 1_200, 2_500, 2_500, 6_000];
+    // While it makes its folder, loads the reference tables, starts the streams.
+    let windows = [60, 300, 600, 600, 1_200, 2_400];
     let mut in_order = 0;
     for (round, window) in windows.into_iter().enumerate() {
         let after = Duration::from_millis(rng.below(window));
@@ -50,6 +55,17 @@ fn an_interrupt_at_any_moment_ends_it_in_order() -> Result<()> {
         }
     }
     ensure!(in_order > windows.len() / 2, "only {in_order} ended in order");
+    // The fleet alive: first its streams are about to have tables, then to commit, then under way.
+    for window in [400, 1_200, 3_000] {
+        let after = Duration::from_millis(rng.below(window));
+        println!("seed {SEED}: SIGINT {after:?} after the first events");
+        let mut running = Running::start(&mut quickstart(&folder, &["--keep-running"]))?;
+        running.until("events are sent", sends)?;
+        std::thread::sleep(after);
+        running.signal("INT")?;
+        let result = accounted(&running.end(END)?)?;
+        ensure!(number(&result, "sent")? > 0, "{result}");
+    }
     proven(&done(quickstart(&folder, &["--for", "2s"]).output()?))?;
     Ok(())
 }
@@ -69,8 +85,7 @@ fn after_a_kill_at_any_moment_the_next_run_proves_itself() -> Result<()> {
     }
     // And with rows in the lake and more on their way.
     let mut running = Running::start(&mut quickstart(&folder, &["--keep-running"]))?;
-    let rows = |line: &str| line.contains(" commits") && !line.contains(" 0 rows");
-    running.until("rows in the lake", |running| running.said().lines().any(rows))?;
+    running.until("rows in the lake", has_rows)?;
     std::thread::sleep(Duration::from_millis(rng.below(1_500)));
     running.signal("KILL")?;
     ensure!(running.end(END)?.code.is_none(), "not killed");

@@ -1,14 +1,12 @@
-//! The folder of a quickstart: config, contracts, reference tables, lake, truth and log; everything to
-//! go on with. A kill at any moment leaves a folder that the next quickstart takes.
+//! The folder of a quickstart: everything to go on with. A kill at any moment leaves a folder that the
+//! next quickstart takes.
 
 use std::ffi::OsString;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use weir_contract::class::ErrorClass;
-use weir_fleet::error::FleetError;
-use weir_fleet::world::{World, tables};
 
+use super::contents;
 use crate::cli;
 use crate::failure::Failure;
 
@@ -18,39 +16,12 @@ pub const CONFIG: &str = "weir.toml";
 pub const TRUTH: &str = "truth.ndjson";
 /// The log: the screen belongs to the figures.
 pub const LOG: &str = "weir.log";
-/// The files of the reference tables.
-const SEEDS: &str = "seeds";
 /// The catalog.
-const CATALOG: &str = "catalog.db";
+pub const CATALOG: &str = "catalog.db";
 /// What a file that is being written has at the end of its name.
 const PART: &str = ".part";
-/// The key that personal data is hashed with.
-const KEY: &str = "hash.key";
 /// The first line of the config.
-const MARK: &str = "# Written by `weir quickstart`.";
-
-/// Names of contracts with their text, as the repository has it.
-macro_rules! contracts {
-    ($($name:literal),* $(,)?) => {
-        &[$(($name, include_str!(concat!("../../../../contracts/", $name, ".yaml")))),*]
-    };
-}
-const STREAMS: &[(&str, &str)] = contracts!(
-    "store.inventory",
-    "store.operations",
-    "store.sales",
-    "trades",
-    "vending.configuration",
-    "vending.connectivity",
-    "vending.faults",
-    "vending.health",
-    "vending.inventory",
-    "vending.logs",
-    "vending.sales",
-    "vending.security",
-);
-const REFERENCES: &[(&str, &str)] =
-    contracts!("ref.accounts", "ref.machines", "ref.planogram", "ref.products", "ref.sites");
+pub const MARK: &str = "# Written by `weir quickstart`.";
 
 /// The folder, made where it is missing; `--fresh` empties what an earlier quickstart left.
 pub fn prepare(asked: &cli::Quickstart) -> Result<PathBuf, Failure> {
@@ -77,8 +48,8 @@ pub fn prepare(asked: &cli::Quickstart) -> Result<PathBuf, Failure> {
     if !folder.join(CONFIG).exists() {
         put(&folder.join(CONFIG), MARK)?;
     }
-    create(&folder.join("contracts"))?;
-    create(&folder.join(SEEDS))?;
+    create(&folder.join(contents::CONTRACTS))?;
+    create(&folder.join(contents::SEEDS))?;
     Ok(folder)
 }
 
@@ -101,68 +72,8 @@ fn empty(folder: &Path, mut held: Vec<OsString>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes contracts, reference tables and config.
-pub fn write(folder: &Path, bootstrap: &str, world: &World) -> Result<(), Failure> {
-    for (name, text) in STREAMS.iter().chain(REFERENCES) {
-        put(&folder.join("contracts").join(format!("{name}.yaml")), text)?;
-    }
-    let seeds = folder.join(SEEDS);
-    tables::write(world, &seeds)
-        .map_err(|error| Failure::fleet(FleetError::file(&seeds, "written", &error)))?;
-    let key = folder.join(KEY);
-    if !key.exists() {
-        put(&key, &random_key()?)?;
-    }
-    put(&folder.join(CONFIG), &config(bootstrap, &key))
-}
-
-/// 32 random bytes in hexadecimal.
-fn random_key() -> Result<String, Failure> {
-    let source = Path::new("/dev/urandom");
-    let mut bytes = [0u8; 32];
-    std::fs::File::open(source)
-        .and_then(|mut file| file.read_exact(&mut bytes))
-        .map_err(|error| failed(source, "read", &error))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn config(bootstrap: &str, key: &Path) -> String {
-    let mut text = format!(
-        r#"{MARK} Its broker ended with it; the lake stays.
-warehouse = "lake"
-
-[catalog]
-uri = "sqlite:///{CATALOG}"
-
-[kafka]
-bootstrap_servers = "{bootstrap}"
-
-[ingest]
-memory_max = "256MiB"
-flush.interval = "1s"
-
-[privacy]
-hash_key = "file:{}"
-"#,
-        key.display()
-    );
-    for (name, _) in REFERENCES {
-        let file = name.trim_start_matches("ref.");
-        text += &format!(
-            "\n[references.\"{name}\"]\nfile = \"{SEEDS}/{file}.csv\"\n\
-             contract = \"contracts/{name}.yaml\"\n"
-        );
-    }
-    for (name, _) in STREAMS {
-        text += &format!(
-            "\n[streams.\"{name}\"]\ntopic = \"{name}\"\ncontract = \"contracts/{name}.yaml\"\n"
-        );
-    }
-    text
-}
-
 /// Writes a file as a whole or not at all.
-fn put(path: &Path, text: &str) -> Result<(), Failure> {
+pub fn put(path: &Path, text: &str) -> Result<(), Failure> {
     let mut part = path.as_os_str().to_owned();
     part.push(PART);
     std::fs::write(&part, text)
@@ -170,7 +81,8 @@ fn put(path: &Path, text: &str) -> Result<(), Failure> {
         .map_err(|error| failed(path, "written", &error))
 }
 
-fn failed(path: &Path, done: &str, error: &std::io::Error) -> Failure {
+/// What cannot be done to a file or folder, and what to do about it.
+pub fn failed(path: &Path, done: &str, error: &std::io::Error) -> Failure {
     Failure::new(ErrorClass::Denied, format!("{} cannot be {done}: {error}", path.display()))
         .next("choose a folder that you may write to, with --folder")
 }
