@@ -421,7 +421,7 @@ fn accept_kind(text: &str) -> Result<AcceptKind, String> {
 }
 
 /// `weir seed`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Options")]
 pub struct Seed {
     /// Tables such as ref.machines [default: all references of the config].

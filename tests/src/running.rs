@@ -89,7 +89,8 @@ impl Running {
         Ok(Done { code: status.code(), stdout: self.stdout.all(), stderr: self.stderr.all() })
     }
 
-    fn said(&self) -> String {
+    /// The last lines of its stderr so far.
+    pub fn said(&self) -> String {
         let lines = self.stderr.now();
         lines[lines.len().saturating_sub(30)..].join("\n")
     }

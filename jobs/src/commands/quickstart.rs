@@ -1,5 +1,6 @@
 //! `weir quickstart`: a broker in this process, a fleet, the real ingest, and what it brought.
 
+mod contents;
 mod fleet;
 mod folder;
 mod live;
@@ -18,8 +19,8 @@ use weir_fleet::stream::Stream;
 use weir_ingest::event::IngestEvent;
 use weir_ingest::resume::AcceptKind;
 
-use super::ingest;
 use super::stream_job::Ended;
+use super::{ingest, seed};
 use crate::cli;
 use crate::failure::Failure;
 use crate::session::{Done, Session};
@@ -35,26 +36,30 @@ const CATCH_UP: Duration = Duration::from_secs(60);
 
 /// Runs the whole system for a while.
 pub fn run(asked: &cli::Quickstart, session: &mut Session) -> Result<Done, Failure> {
+    let runtime = session.runtime()?;
+    let entered = runtime.enter();
+    // First of all: whatever it is at, a signal lets it go on to an end in order.
+    let stop = shutdown::listen()?;
     let folder = folder::prepare(asked)?;
+    let plan = fleet::plan(asked)?;
     let broker =
         Broker::start(Stream::ALL.iter().map(|s| s.name()), PARTITIONS).map_err(Failure::fleet)?;
-    folder::write(&folder, &broker.bootstrap())?;
+    contents::write(&folder, &broker.bootstrap(), &plan.world)?;
     session.use_files(folder.join(folder::CONFIG), folder.join(folder::LOG));
     let config = session.config()?;
     session.output.say(format!(
         "The whole of Weir in one process: a Kafka broker, {MACHINES} vending machines and their \
-         stores{}, ingest, and the lake in {}\n",
+         stores{},\ningest, and the lake in {}\n\nThe reference tables of the fleet (weir seed)",
         match fleet::speed_up(asked) {
             1.0 => String::new(),
             times => format!(" at {times} times their speed"),
         },
         folder.display()
     ))?;
-    let runtime = session.runtime()?;
-    let entered = runtime.enter();
-    let stop = shutdown::listen()?;
+    seed::run(&cli::Seed::default(), session)?;
+    session.output.say("")?;
     let live = Arc::new(Mutex::new(Live::default()));
-    let fleet = fleet::start(asked, &folder, &broker.bootstrap(), &stop, &live)?;
+    let fleet = fleet::start(plan, &folder, &broker.bootstrap(), &stop, &live)?;
     // The fleet stops first; ingest goes on until it has everything.
     let end = Arc::new(AtomicBool::new(false));
     let all = cli::Ingest { accept: AcceptKind::ALL.to_vec(), ..cli::Ingest::default() };

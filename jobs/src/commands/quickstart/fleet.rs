@@ -34,23 +34,34 @@ const MALFORMED: f64 = 0.01;
 /// Lives on a thread of its own, and ends with what it has sent.
 pub type Fleet = JoinHandle<Result<Sent, FleetError>>;
 
+/// How the fleet lives, and where.
+pub struct Plan {
+    settings: Settings,
+    pub world: World,
+}
+
+/// Plans for the time that was asked, from now on.
+pub fn plan(asked: &cli::Quickstart) -> Result<Plan, Failure> {
+    let settings = settings(asked)?;
+    let world = run::world(&settings).map_err(Failure::fleet)?;
+    Ok(Plan { settings, world })
+}
+
 /// Starts the fleet: for the time that was asked, or until `stop` is set.
 pub fn start(
-    asked: &cli::Quickstart,
+    plan: Plan,
     folder: &Path,
     bootstrap: &str,
     stop: &Arc<AtomicBool>,
     live: &Arc<Mutex<Live>>,
 ) -> Result<Fleet, Failure> {
-    let settings = settings(asked)?;
-    let world = run::world(&settings).map_err(Failure::fleet)?;
     let topics = Stream::ALL.iter().map(|stream| (*stream, stream.name().to_string())).collect();
     let sink = Kafka::open(bootstrap, &topics, &[]).map_err(Failure::fleet)?;
     let truth = folder.join(TRUTH);
     let truth = std::fs::File::create(&truth)
         .map_err(|error| Failure::fleet(FleetError::file(&truth, "written", &error)))?;
     let (stop, live) = (stop.clone(), live.clone());
-    Ok(std::thread::spawn(move || live_on(&settings, &world, sink, truth, &stop, &live)))
+    Ok(std::thread::spawn(move || live_on(&plan, sink, truth, &stop, &live)))
 }
 
 /// Seconds of the fleet's time in one of ours.
@@ -86,15 +97,14 @@ fn settings(asked: &cli::Quickstart) -> Result<Settings, Failure> {
 }
 
 fn live_on(
-    settings: &Settings,
-    world: &World,
+    plan: &Plan,
     mut sink: Kafka,
     truth: std::fs::File,
     stop: &AtomicBool,
     live: &Mutex<Live>,
 ) -> Result<Sent, FleetError> {
     let truth = Truth::to(Box::new(std::io::BufWriter::new(truth)));
-    run::simulate(settings, world, &mut sink, truth, stop, &mut |progress| {
+    run::simulate(&plan.settings, &plan.world, &mut sink, truth, stop, &mut |progress| {
         lock(live).sent(progress.sent.records, progress.now);
     })
 }

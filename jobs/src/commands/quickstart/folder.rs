@@ -1,10 +1,12 @@
-//! The folder of a quickstart: config, contracts, lake, truth and log; everything to go on with.
+//! The folder of a quickstart: everything to go on with. A kill at any moment leaves a folder that the
+//! next quickstart takes.
 
-use std::io::Read;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use weir_fleet::error::FleetError;
 
+use super::contents;
 use crate::cli;
 use crate::failure::Failure;
 
@@ -14,112 +16,73 @@ pub const CONFIG: &str = "weir.toml";
 pub const TRUTH: &str = "truth.ndjson";
 /// The log: the screen belongs to the figures.
 pub const LOG: &str = "weir.log";
-/// The key that personal data is hashed with.
-const KEY: &str = "hash.key";
+/// The catalog.
+pub const CATALOG: &str = "catalog.db";
+/// What a file that is being written has at the end of its name.
+const PART: &str = ".part";
 /// The first line of the config.
-const MARK: &str = "# Written by `weir quickstart`.";
-
-macro_rules! contracts {
-    ($($name:literal),* $(,)?) => {
-        /// The contracts of the streams, as the repository has them.
-        pub const CONTRACTS: &[(&str, &str)] =
-            &[$(($name, include_str!(concat!("../../../../contracts/", $name, ".yaml")))),*];
-    };
-}
-contracts!(
-    "store.inventory",
-    "store.operations",
-    "store.sales",
-    "trades",
-    "vending.configuration",
-    "vending.connectivity",
-    "vending.faults",
-    "vending.health",
-    "vending.inventory",
-    "vending.logs",
-    "vending.sales",
-    "vending.security",
-);
+pub const MARK: &str = "# Written by `weir quickstart`.";
 
 /// The folder, made where it is missing; `--fresh` empties what an earlier quickstart left.
 pub fn prepare(asked: &cli::Quickstart) -> Result<PathBuf, Failure> {
     let folder = std::path::absolute(&asked.folder)
         .map_err(|error| failed(&asked.folder, "found", &error))?;
     let ours = std::fs::read_to_string(folder.join(CONFIG)).is_ok_and(|t| t.starts_with(MARK));
-    let empty = match std::fs::read_dir(&folder) {
-        Ok(mut entries) => entries.next().is_none(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+    let held = match held(&folder) {
+        Ok(names) => names,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(failed(&folder, "read", &error)),
     };
-    if !empty && !ours {
+    if !ours && held.iter().any(|name| name.to_str() != Some(&format!("{CONFIG}{PART}"))) {
         let what = format!("{} holds something else than a quickstart", folder.display());
         return Err(Failure::config(what).next("name another folder with --folder"));
     }
     if asked.fresh && ours {
-        std::fs::remove_dir_all(&folder).map_err(|error| failed(&folder, "removed", &error))?;
+        empty(&folder, held)?;
     }
-    std::fs::create_dir_all(&folder).map_err(|error| failed(&folder, "created", &error))?;
+    let create = |path: &Path| {
+        std::fs::create_dir_all(path).map_err(|error| failed(path, "created", &error))
+    };
+    create(&folder)?;
+    // The mark first: after a kill the folder is known as a quickstart's.
+    if !folder.join(CONFIG).exists() {
+        put(&folder.join(CONFIG), MARK)?;
+    }
+    create(&folder.join(contents::CONTRACTS))?;
+    create(&folder.join(contents::SEEDS))?;
     Ok(folder)
 }
 
-/// Writes config and contracts. The config comes first: with it the folder is known for ours, whatever
-/// happens to the rest.
-pub fn write(folder: &Path, bootstrap: &str) -> Result<(), Failure> {
-    let (key, contracts) = (folder.join(KEY), folder.join("contracts"));
-    put(&folder.join(CONFIG), &config(bootstrap, &key))?;
-    if !key.exists() {
-        put(&key, &random_key()?)?;
-    }
-    std::fs::create_dir_all(&contracts).map_err(|error| failed(&contracts, "created", &error))?;
-    for (name, text) in CONTRACTS {
-        put(&contracts.join(format!("{name}.yaml")), text)?;
+/// The names of what the folder holds.
+fn held(folder: &Path) -> std::io::Result<Vec<OsString>> {
+    std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect()
+}
+
+/// Removes what the folder holds: the catalog before the tables that it names, and the config, which
+/// shows whose the folder is, last.
+fn empty(folder: &Path, mut held: Vec<OsString>) -> Result<(), Failure> {
+    held.sort_by_key(|name| (name == CONFIG, name != CATALOG));
+    for path in held.iter().map(|name| folder.join(name)) {
+        let removed = match path.is_dir() && !path.is_symlink() {
+            true => std::fs::remove_dir_all(&path),
+            false => std::fs::remove_file(&path),
+        };
+        removed.map_err(|error| failed(&path, "removed", &error))?;
     }
     Ok(())
 }
 
-/// 32 random bytes in hexadecimal.
-fn random_key() -> Result<String, Failure> {
-    let source = Path::new("/dev/urandom");
-    let mut bytes = [0u8; 32];
-    std::fs::File::open(source)
-        .and_then(|mut file| file.read_exact(&mut bytes))
-        .map_err(|error| failed(source, "read", &error))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+/// Writes a file as a whole or not at all.
+pub fn put(path: &Path, text: &str) -> Result<(), Failure> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(PART);
+    std::fs::write(&part, text)
+        .and_then(|()| std::fs::rename(&part, path))
+        .map_err(|error| failed(path, "written", &error))
 }
 
-fn config(bootstrap: &str, key: &Path) -> String {
-    let mut text = format!(
-        r#"{MARK} Its broker ended with it; the lake stays.
-warehouse = "lake"
-
-[catalog]
-uri = "sqlite:///catalog.db"
-
-[kafka]
-bootstrap_servers = "{bootstrap}"
-
-[ingest]
-memory_max = "256MiB"
-flush.interval = "1s"
-
-[privacy]
-hash_key = "file:{}"
-"#,
-        key.display()
-    );
-    for (name, _) in CONTRACTS {
-        text += &format!(
-            "\n[streams.\"{name}\"]\ntopic = \"{name}\"\ncontract = \"contracts/{name}.yaml\"\n"
-        );
-    }
-    text
-}
-
-fn put(path: &Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(path, text).map_err(|error| failed(path, "written", &error))
-}
-
-fn failed(path: &Path, done: &str, error: &std::io::Error) -> Failure {
+/// What cannot be done to a file or folder, and what to do about it.
+pub fn failed(path: &Path, done: &str, error: &std::io::Error) -> Failure {
     Failure::fleet(FleetError::file(path, done, error))
         .next("choose a folder with room that you may write to, with --folder")
 }

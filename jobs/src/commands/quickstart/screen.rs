@@ -7,6 +7,12 @@ use std::time::{Duration, Instant};
 
 use super::live::Live;
 
+/// Classes of rejects in one line: 80 columns hold them.
+const CLASSES: usize = 3;
+/// A line that is too long for the terminal is cut there: wrapped, it would be two to go up by.
+const WRAP_OFF: &str = "\x1b[?7l";
+const WRAP_ON: &str = "\x1b[?7h";
+
 /// Where the figures are shown.
 pub struct Screen {
     begun: Instant,
@@ -36,9 +42,11 @@ impl Screen {
             }
             let lines = lines(live, self.begun.elapsed());
             self.shown = lines.len();
+            text.push_str(WRAP_OFF);
             for line in lines {
                 let _ = writeln!(text, "\x1b[2K{line}");
             }
+            text.push_str(WRAP_ON);
         } else {
             let _ = writeln!(text, "{:>4.0} s  {}", self.begun.elapsed().as_secs_f64(), line(live));
         }
@@ -55,20 +63,23 @@ impl Screen {
 
 fn lines(live: &Live, since: Duration) -> Vec<String> {
     let time = chrono::DateTime::from_timestamp_millis(live.world_ms).unwrap_or_default();
-    let mut classes = String::new();
-    for (class, count) in &live.rejects {
-        let _ = write!(classes, "{}{class} {count}", if classes.is_empty() { "" } else { ", " });
-    }
+    let classes: Vec<String> =
+        live.rejects.iter().map(|(class, count)| format!("{class} {count}")).collect();
+    let mut classes = classes.chunks(CLASSES).map(|some| some.join(", "));
     let fresh = live.freshness.map_or("-".into(), |age| format!("{:.1} s", age.as_secs_f64()));
-    vec![
+    let mut lines = vec![
         format!("  fleet's time     {}", time.format("%F %T")),
         format!("  events sent      {:>9}   in {:.0} s", live.sent, since.as_secs_f64()),
         format!("  rows             {:>9}   accepted", live.rows),
-        format!("  rejected         {:>9}   {classes}", live.rejected),
+        format!("  rejected         {:>9}   {}", live.rejected, classes.next().unwrap_or_default()),
+    ];
+    lines.extend(classes.map(|more| format!("{:31}{more}", "")));
+    lines.extend([
         format!("  lag              {:>9}   records not yet in the lake", live.lag()),
         format!("  freshness        {fresh:>9}   from sent to visible"),
         format!("  commits          {:>9}", live.commits),
-    ]
+    ]);
+    lines
 }
 
 fn line(live: &Live) -> String {

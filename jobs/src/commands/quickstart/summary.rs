@@ -14,30 +14,42 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::session::Session;
 
-/// What is asked, with a line that says what it tells.
-const QUERIES: [(&str, &str); 4] = [
+/// What is asked: what it tells, the raw table that it reads, the query.
+const QUERIES: [(&str, &str, &str); 4] = [
     (
         "What the machines say",
+        "raw.vending_health",
         "SELECT event_type, count(*) AS events, count(DISTINCT machine_id) AS machines \
          FROM raw.vending_health WHERE _error IS NULL GROUP BY 1 ORDER BY 2 DESC",
     ),
     (
-        "Takings by currency and payment",
-        "SELECT currency, payment_method, count(*) AS payments, sum(paid_amount) AS paid \
-         FROM raw.vending_sales WHERE event_type = 'vending.sales.payment' \
-         AND payment_outcome = 'succeeded' GROUP BY 1, 2 ORDER BY 4 DESC LIMIT 6",
+        "Takings by region, each sale with the machine and the site as they were then",
+        "raw.vending_sales",
+        "SELECT site.country_code, site.region, sale.currency, count(*) AS payments, \
+         count(DISTINCT sale.machine_id) AS machines, sum(sale.paid_amount) AS paid \
+         FROM raw.vending_sales sale \
+         LEFT JOIN ref.machines_history machine ON machine.machine_id = sale.machine_id \
+         AND sale.event_time >= machine.valid_from \
+         AND (machine.valid_to IS NULL OR sale.event_time < machine.valid_to) \
+         LEFT JOIN ref.sites_history site ON site.site_id = machine.site_id \
+         AND sale.event_time >= site.valid_from \
+         AND (site.valid_to IS NULL OR sale.event_time < site.valid_to) \
+         WHERE sale.event_type = 'vending.sales.payment' AND sale.payment_outcome = 'succeeded' \
+         GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3 LIMIT 5",
     ),
     (
         "Faults",
+        "raw.vending_faults",
         "SELECT event_type, component, eva_dts_code, count(*) AS events FROM raw.vending_faults \
-         WHERE _error IS NULL GROUP BY 1, 2, 3 ORDER BY 4 DESC LIMIT 6",
+         WHERE _error IS NULL GROUP BY 1, 2, 3 ORDER BY 4 DESC LIMIT 5",
     ),
     (
         "Machines that fell silent",
+        "raw.vending_health",
         "WITH heard AS (SELECT machine_id, max(event_time) AS last_heard FROM raw.vending_health \
          WHERE _error IS NULL GROUP BY 1), newest AS (SELECT max(last_heard) AS at FROM heard) \
          SELECT machine_id, last_heard FROM heard, newest \
-         WHERE last_heard < at - INTERVAL '10' MINUTE ORDER BY 2 LIMIT 5",
+         WHERE last_heard < at - INTERVAL '10' MINUTE ORDER BY 2 LIMIT 4",
     ),
 ];
 
@@ -54,8 +66,12 @@ pub fn tell(
         let runtime = session.runtime()?;
         let tables = runtime.block_on(async {
             let sql = Sql::open(&lake, At::Current).await.map_err(Failure::catalog)?;
+            let there = lake.tables().await.map_err(Failure::catalog)?;
+            let there: Vec<String> = there.iter().map(ToString::to_string).collect();
             let mut tables = Vec::new();
-            for (title, text) in QUERIES {
+            // A signal may come before a stream has made its table.
+            for (title, _, text) in QUERIES.iter().filter(|(_, t, _)| there.iter().any(|n| n == t))
+            {
                 let answer = sql.sql(text).await.map_err(Failure::catalog)?;
                 tables.push((title, query::pretty(answer)?));
             }
