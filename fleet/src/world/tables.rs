@@ -35,13 +35,21 @@ fn tables(world: &World) -> [(&'static str, &'static [&'static str], Rows<'_>); 
 pub fn write(world: &World, folder: &Path) -> io::Result<()> {
     for (file, columns, rows) in tables(world) {
         let mut writer = csv::Writer::from_writer(File::create(folder.join(file))?);
-        writer.write_record(columns)?;
+        writer.write_record(columns).map_err(as_io)?;
         for row in rows {
-            writer.write_record(row)?;
+            writer.write_record(row).map_err(as_io)?;
         }
         writer.flush()?;
     }
     Ok(())
+}
+
+/// The system's own error, where there is one: it tells a full disk from a closed door.
+fn as_io(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    }
 }
 
 /// `unscaled` / 10^`scale`.
