@@ -28,6 +28,8 @@ pub struct Observer {
     tombstones: usize,
     /// Records that are no JSON object.
     strangers: usize,
+    /// Records that hold a member twice: the decoder rejects them.
+    twins: usize,
     /// Members in the order in which they were met, and where each stands there.
     members: Vec<(Path, Seen)>,
     places: BTreeMap<Path, usize>,
@@ -61,11 +63,19 @@ impl Observer {
             self.strangers += 1;
             return;
         };
+        let inside: Vec<_> = members
+            .iter()
+            .map(|(_, value)| serde_json::from_str::<Members<'_>>(value).ok())
+            .collect();
+        if repeats(&members) || inside.iter().flatten().any(|Members(inside)| repeats(inside)) {
+            self.twins += 1;
+            return;
+        }
         let event_type = members.iter().find(|(name, _)| name == "type");
         let event_type = event_type.and_then(|(_, value)| serde_json::from_str(value).ok());
         let event_type = event_type.and_then(|event_type| self.event_type(event_type));
-        for (name, value) in members {
-            if let Ok(Members(inside)) = serde_json::from_str(value) {
+        for ((name, value), inside) in members.into_iter().zip(inside) {
+            if let Some(Members(inside)) = inside {
                 for (member, value) in inside {
                     let path = Path { object: Some(name.clone()), member };
                     self.member(path, value, event_type);
@@ -107,15 +117,22 @@ impl Observer {
         self.members[place].1.add(value, event_type);
     }
 
-    /// Records that are JSON objects.
+    /// Records that were looked into.
     fn objects(&self) -> usize {
-        self.records - self.tombstones - self.strangers
+        self.records - self.tombstones - self.strangers - self.twins
     }
 
     fn seen(&self, object: Option<&str>, member: &str) -> Option<&Seen> {
         let path = Path { object: object.map(str::to_owned), member: member.to_owned() };
         self.places.get(&path).map(|place| &self.members[*place].1)
     }
+}
+
+/// Whether a name stands there twice.
+fn repeats(members: &[(String, &str)]) -> bool {
+    let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    names.windows(2).any(|pair| pair[0] == pair[1])
 }
 
 /// An object's members in their order, each value as its text.

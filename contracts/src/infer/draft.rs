@@ -104,13 +104,14 @@ impl Observer {
             0,
             "# Correct it and describe the columns: it knows what was seen, not what may come.",
         );
-        if self.tombstones + self.strangers > 0 {
+        if self.objects() < self.records {
             line(
                 out,
                 0,
                 &format!(
-                    "# Passed over: {} records without a value, {} that are no JSON object.",
-                    self.tombstones, self.strangers
+                    "# Passed over: {} records without a value, {} that are no JSON object, {} with a \
+                     member twice.",
+                    self.tombstones, self.strangers, self.twins
                 ),
             );
         }
