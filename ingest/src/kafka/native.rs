@@ -19,8 +19,6 @@ mod admin;
 
 pub(super) use admin::Question;
 
-/// How often an answer is looked for that nobody announces.
-const LOOK: Duration = Duration::from_millis(10);
 /// How long leaving a group may take.
 const CLOSING: Duration = Duration::from_secs(5);
 
@@ -418,28 +416,6 @@ impl Consumer {
         let list = List::new(&self.topic, offsets.iter().copied())?;
         // SAFETY: client and list live; the list is copied.
         check(unsafe { rd::rd_kafka_commit(self.handle.ptr(), list.ptr(), 1) })
-    }
-
-    /// The cluster's id, as soon as a broker answers; none in time, or none at all.
-    pub(super) fn cluster_id(&self, wait: Duration) -> Option<String> {
-        let deadline = Instant::now() + wait;
-        loop {
-            self.wake();
-            // SAFETY: the client lives; the text is ours to free.
-            let id = unsafe { rd::rd_kafka_clusterid(self.handle.ptr(), 0) };
-            if !id.is_null() {
-                // SAFETY: as above.
-                unsafe {
-                    let copy = text(id);
-                    rd::rd_kafka_mem_free(self.handle.ptr(), id.cast());
-                    return Some(copy);
-                }
-            }
-            if Instant::now() >= deadline {
-                return None;
-            }
-            std::thread::sleep(LOOK);
-        }
     }
 }
 

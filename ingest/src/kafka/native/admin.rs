@@ -11,12 +11,37 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::{
     Consumer, Event, Failure, Handle, List, Queue, bytes, check, check_borrowed, check_error,
-    millis, slice,
+    millis, slice, text,
 };
 use crate::kafka::ANSWER;
 use crate::source::Watermarks;
 
+/// How often an answer is looked for that nobody announces.
+const LOOK: Duration = Duration::from_millis(10);
+
 impl Consumer {
+    /// The cluster's id, as soon as a broker answers; none in time, or none at all.
+    pub(in crate::kafka) fn cluster_id(&self, wait: Duration) -> Option<String> {
+        let deadline = Instant::now() + wait;
+        loop {
+            self.wake();
+            // SAFETY: the client lives; the text is ours to free.
+            let id = unsafe { rd::rd_kafka_clusterid(self.handle.ptr(), 0) };
+            if !id.is_null() {
+                // SAFETY: as above.
+                unsafe {
+                    let copy = text(id);
+                    rd::rd_kafka_mem_free(self.handle.ptr(), id.cast());
+                    return Some(copy);
+                }
+            }
+            if Instant::now() >= deadline {
+                return None;
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
     /// The topic's id (none from a broker that has none) and partitions, as the cluster says now.
     pub(in crate::kafka) fn describe(
         &self,
