@@ -130,8 +130,8 @@ impl Writer {
                         return;
                     }
                     let now = writer.memory();
-                    counter.fetch_add(now, Ordering::Relaxed);
-                    counter.fetch_sub(queued + encoded, Ordering::Relaxed);
+                    // In one step, which wraps where it is less: nobody sees a chunk counted twice.
+                    counter.fetch_add(now.wrapping_sub(queued + encoded), Ordering::Relaxed);
                     encoded = now;
                 }
                 let _ = done.send(writer.finish());

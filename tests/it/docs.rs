@@ -94,7 +94,15 @@ impl Shell {
     fn new() -> Result<Shell> {
         let folder = tempfile::Builder::new().prefix("weir-docs-").tempdir()?;
         let mut list = Command::new("git");
-        list.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+        list.args([
+            "-c",
+            "safe.directory=*",
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ]);
         let files = done(list.current_dir(repository()).output()?).expect(0)?;
         let shell = Shell { folder, kafka: None };
         for name in files.stdout.split('\0').filter(|name| !name.is_empty()) {
@@ -270,7 +278,15 @@ fn fleet() -> Result<()> {
 #[test]
 fn no_page_with_commands_is_left_out() -> Result<()> {
     let mut list = Command::new("git");
-    list.args(["ls-files", "--cached", "--others", "--exclude-standard", "*.md"]);
+    list.args([
+        "-c",
+        "safe.directory=*",
+        "ls-files",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+        "*.md",
+    ]);
     let files = done(list.current_dir(repository()).output()?).expect(0)?;
     let mut left_out = Vec::new();
     for name in files.stdout.lines().filter(|name| repository().join(name).is_file()) {

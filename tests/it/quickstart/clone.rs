@@ -67,7 +67,7 @@ fn the_readmes_command_runs_in_a_clean_clone_with_an_empty_home() -> Result<()> 
 
 fn git(folder: &Path, arguments: &[&str]) -> Result<Done> {
     let mut git = Command::new("git");
-    done(git.arg("-C").arg(folder).args(arguments).output()?).expect(0)
+    done(git.args(["-c", "safe.directory=*", "-C"]).arg(folder).args(arguments).output()?).expect(0)
 }
 
 /// What a newcomer gets; while somebody works here, with what is not committed yet.
