@@ -93,24 +93,11 @@ struct Shell {
 impl Shell {
     fn new() -> Result<Shell> {
         let folder = tempfile::Builder::new().prefix("weir-docs-").tempdir()?;
-        let mut list = Command::new("git");
-        list.args([
-            "-c",
-            "safe.directory=*",
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ]);
-        let files = done(list.current_dir(repository()).output()?).expect(0)?;
         let shell = Shell { folder, kafka: None };
-        for name in files.stdout.split('\0').filter(|name| !name.is_empty()) {
-            let (from, to) = (repository().join(name), shell.root().join(name));
-            if from.is_file() {
-                std::fs::create_dir_all(to.parent().context("a parent")?)?;
-                std::fs::copy(from, to)?;
-            }
+        for name in files()? {
+            let (from, to) = (repository().join(&name), shell.root().join(&name));
+            std::fs::create_dir_all(to.parent().context("a parent")?)?;
+            std::fs::copy(from, to)?;
         }
         let weir = binary().display().to_string();
         // A person at a terminal gets tables; here nothing is a terminal.
@@ -224,6 +211,16 @@ impl Shell {
     }
 }
 
+/// The files of the repository that are, or may be, under version control.
+fn files() -> Result<Vec<String>> {
+    let mut list = Command::new("git");
+    list.args(["-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others"]);
+    list.arg("--exclude-standard").current_dir(repository());
+    let listed = done_of(&mut list)?.expect(0)?.stdout;
+    let there = listed.split('\0').filter(|name| repository().join(name).is_file());
+    Ok(there.map(str::to_string).collect())
+}
+
 fn follow(name: &str) -> Result<()> {
     Shell::new()?.follow(&Page::read(name)?)
 }
@@ -277,22 +274,11 @@ fn fleet() -> Result<()> {
 /// The repository's pages with a block for a shell are those that are tested.
 #[test]
 fn no_page_with_commands_is_left_out() -> Result<()> {
-    let mut list = Command::new("git");
-    list.args([
-        "-c",
-        "safe.directory=*",
-        "ls-files",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-        "*.md",
-    ]);
-    let files = done(list.current_dir(repository()).output()?).expect(0)?;
     let mut left_out = Vec::new();
-    for name in files.stdout.lines().filter(|name| repository().join(name).is_file()) {
+    for name in files()?.iter().filter(|name| name.ends_with(".md")) {
         let shell = |block: &Block| matches!(&*block.lang, "sh" | "bash" | "shell" | "console");
-        if Page::read(name)?.blocks.iter().any(shell) && !PAGES.contains(&name) {
-            left_out.push(name.to_string());
+        if Page::read(name)?.blocks.iter().any(shell) && !PAGES.contains(&name.as_str()) {
+            left_out.push(name.clone());
         }
     }
     ensure!(left_out.is_empty(), "add a test of their commands: {left_out:?}");
