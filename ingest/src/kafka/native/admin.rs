@@ -24,7 +24,6 @@ impl Consumer {
     pub(in crate::kafka) fn cluster_id(&self, wait: Duration) -> Option<String> {
         let deadline = Instant::now() + wait;
         loop {
-            self.wake();
             // SAFETY: the client lives; the text is ours to free.
             let id = unsafe { rd::rd_kafka_clusterid(self.handle.ptr(), 0) };
             if !id.is_null() {
@@ -38,6 +37,7 @@ impl Consumer {
             if Instant::now() >= deadline {
                 return None;
             }
+            self.wake();
             std::thread::sleep(LOOK);
         }
     }
