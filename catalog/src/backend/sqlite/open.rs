@@ -1,7 +1,7 @@
 //! Opening the catalog's file: what it must be, and what to do if it is not.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
@@ -62,9 +62,24 @@ pub(super) fn connect(path: &Path, create: bool) -> rusqlite::Result<Connection>
     }
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    switch_to_wal(&connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     Ok(connection)
+}
+
+/// SQLite answers "busy" to this switch at once, without its busy timeout, when another process
+/// makes the same switch of a new file: the waiting is done here.
+fn switch_to_wal(connection: &Connection) -> rusqlite::Result<()> {
+    let until = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        let switched = connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()));
+        match switched.as_ref().err().and_then(rusqlite::Error::sqlite_error_code) {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            _ => return switched,
+        }
+    }
 }
 
 pub(super) fn open_error(path: &Path, e: rusqlite::Error) -> CatalogError {

@@ -180,3 +180,21 @@ fn the_old_schema_is_refused_with_the_command_that_upgrades_it() {
     db.execute_batch(sql).unwrap();
     open(&path).unwrap();
 }
+
+#[test]
+fn processes_that_make_one_catalog_at_the_same_time_all_open_it() {
+    const OPENERS: usize = 6;
+    for _ in 0..40 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.db");
+        let start = std::sync::Barrier::new(OPENERS);
+        std::thread::scope(|scope| {
+            for _ in 0..OPENERS {
+                scope.spawn(|| {
+                    start.wait();
+                    SqlitePointer::open(&path, "weir", true).unwrap();
+                });
+            }
+        });
+    }
+}
