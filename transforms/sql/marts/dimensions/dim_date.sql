@@ -2,21 +2,24 @@
 
 -- Every day of the years in which something was sold, traded or said, without gaps: from the first
 -- of January of the first year to the last of December of the last. No clock is read: is_in_data says
--- which days lie between the first event and the last.
+-- which days lie between the first event and the last. It reads raw rows: what was sent twice changes
+-- neither.
 with bounds as (
-    select min(first_day) as first_day, max(last_day) as last_day
+    select
+        date_trunc('day', min(first_at)) as first_day,
+        date_trunc('day', max(last_at)) as last_day
     from (
-        select min(event_day) as first_day, max(event_day) as last_day
-        from {{ ref('stg_vending_sales') }}
+        select min(event_time) as first_at, max(event_time) as last_at
+        from {{ source('raw', 'vending_sales') }}
         union all
-        select min(event_day) as first_day, max(event_day) as last_day
-        from {{ ref('stg_vending_health') }}
+        select min(event_time) as first_at, max(event_time) as last_at
+        from {{ source('raw', 'vending_health') }}
         union all
-        select min(event_day) as first_day, max(event_day) as last_day
-        from {{ ref('stg_store_sales') }}
+        select min(event_time) as first_at, max(event_time) as last_at
+        from {{ source('raw', 'store_sales') }}
         union all
-        select min(event_day) as first_day, max(event_day) as last_day
-        from {{ ref('stg_trades') }}
+        select min(event_time) as first_at, max(event_time) as last_at
+        from {{ source('raw', 'trades') }}
     ) as streams
 ),
 
