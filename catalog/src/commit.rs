@@ -5,6 +5,8 @@
 //! is looked for before anything else. Data files and manifests are never deleted here; a
 //! metadata file only when it fell off the metadata log by a commit that is known to have landed.
 
+pub(crate) mod alter;
+pub(crate) mod keep;
 pub(crate) mod prepare;
 
 use std::collections::{BTreeMap, BTreeSet};
