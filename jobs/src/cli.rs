@@ -11,6 +11,11 @@ use weir_ingest::resume::AcceptKind;
 
 use crate::config::value::parse_duration;
 
+mod history;
+
+use history::{APPLY_HELP, PLAN_HELP, REGISTER_HELP, ROLLBACK_HELP, SNAPSHOTS_HELP, TAG_HELP};
+pub use history::{Evolve, Register, Rollback, Snapshots, Tag};
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done
@@ -124,8 +129,17 @@ pub enum Command {
     /// List the tables of the lake.
     Tables,
     /// List the snapshots of a table that still stand.
-    #[command(after_help = "Example:\n  weir snapshots raw.vending_health")]
+    #[command(after_help = SNAPSHOTS_HELP)]
     Snapshots(Snapshots),
+    /// Give a state of a table a name, so that it does not expire.
+    #[command(after_help = TAG_HELP)]
+    Tag(Tag),
+    /// Make an earlier state of a table the current one, its progress included.
+    #[command(after_help = ROLLBACK_HELP)]
+    Rollback(Rollback),
+    /// Put tables into the catalog by their metadata files: one, or all of a lost catalog.
+    #[command(after_help = REGISTER_HELP)]
+    Register(Register),
     /// Run one SQL query over the lake.
     #[command(after_help = QUERY_HELP)]
     Query(Query),
@@ -160,6 +174,9 @@ impl Command {
             Command::Verify(_) => "verify",
             Command::Tables => "tables",
             Command::Snapshots(_) => "snapshots",
+            Command::Tag(_) => "tag",
+            Command::Rollback(_) => "rollback",
+            Command::Register(_) => "register",
             Command::Query(_) => "query",
             Command::Simulate(_) => "simulate",
             Command::Rejects(_) => "rejects",
@@ -168,6 +185,8 @@ impl Command {
             Command::Config => "config",
             Command::Contracts(Contracts::Check(_)) => "contracts check",
             Command::Contracts(Contracts::Infer(_)) => "contracts infer",
+            Command::Contracts(Contracts::Plan(_)) => "contracts plan",
+            Command::Contracts(Contracts::Apply(_)) => "contracts apply",
         }
     }
 }
@@ -478,14 +497,6 @@ pub struct Verify {
     pub json: bool,
 }
 
-/// `weir snapshots`.
-#[derive(Debug, Args)]
-pub struct Snapshots {
-    /// A table such as raw.vending_health.
-    #[arg(value_name = "TABLE")]
-    pub table: String,
-}
-
 /// `weir query`.
 #[derive(Debug, Args)]
 pub struct Query {
@@ -595,6 +606,12 @@ pub enum Contracts {
         after_help = "Example:\n  weir contracts infer vending.health > contracts/vending.health.yaml"
     )]
     Infer(Infer),
+    /// Say what the contracts would change in their tables.
+    #[command(after_help = PLAN_HELP)]
+    Plan(Evolve),
+    /// Change the tables as their contracts ask; all that were named, or none.
+    #[command(after_help = APPLY_HELP)]
+    Apply(Evolve),
 }
 
 /// `weir contracts check`.
