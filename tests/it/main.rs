@@ -2,8 +2,10 @@
 
 mod crash;
 mod docs;
+mod evolve;
 mod fleet;
 mod foreign;
+mod history;
 mod ingest;
 mod kafka;
 mod personal;
