@@ -6,6 +6,7 @@ mod fleet;
 mod foreign;
 mod ingest;
 mod kafka;
+mod maintain;
 mod personal;
 mod quickstart;
 mod readers;

@@ -29,6 +29,7 @@ pub(super) const CONTRACT: Keys = Keys {
         "description",
         "schema",
         "customProperties",
+        "slaProperties",
     ],
     ignored: &[
         "authoritativeDefinitions",
@@ -40,7 +41,6 @@ pub(super) const CONTRACT: Keys = Keys {
         "roles",
         "servers",
         "slaDefaultElement",
-        "slaProperties",
         "support",
         "tags",
         "team",
@@ -263,6 +263,7 @@ pub(super) const WEIR_CONTRACT: &[&str] = &[
     "weir.topicReplication",
     "weir.topicRetention",
     "weir.topicCleanup",
+    "weir.rejectRetention",
     "weir.reference",
 ];
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use weir_catalog::maintain::MaintainOptions;
 use weir_contract::names::TableName;
 use weir_ingest::resume::Start;
 
@@ -24,6 +25,8 @@ pub struct Config {
     pub kafka: Kafka,
     /// The micro-batch loop.
     pub ingest: Ingest,
+    /// Maintenance.
+    pub maintain: MaintainOptions,
     /// Logging.
     pub log: Log,
     /// Key of the hashes of personal data.
@@ -116,6 +119,7 @@ pub fn resolve(raw: &mut Raw, folder: &Path) -> Option<Config> {
             catalog: catalog(raw, folder)?,
             kafka: kafka(raw)?,
             ingest: ingest(raw)?,
+            maintain: maintain(raw)?,
             log: log(raw)?,
             hash_key: text(raw, &["privacy", "hash_key"])
                 .and_then(|text| Property::parse(HASH_KEY, text).ok()),
@@ -163,6 +167,16 @@ fn ingest(raw: &Raw) -> Option<Ingest> {
             },
             rows_max: count(raw, &flush("rows_max"))?,
             bytes_max: number(raw, &flush("bytes_max"))?,
+        },
+    })
+}
+
+fn maintain(raw: &Raw) -> Option<MaintainOptions> {
+    Some(MaintainOptions {
+        memory_bytes: count(raw, &["maintain", "memory_max"])?,
+        age_min: match raw.get(&["maintain", "age_min"])?.value {
+            Value::Duration(age) => age,
+            _ => return None,
         },
     })
 }
