@@ -39,7 +39,7 @@ enum Instead {
 use Instead::{Elsewhere, Run, Stopped};
 
 /// Commands that do not simply run: page, command, what happens instead, why.
-const SPECIAL: [(&str, &str, Instead, &str); 12] = [
+const SPECIAL: [(&str, &str, Instead, &str); 13] = [
     (
         "README.md",
         "jobs/quickstart",
@@ -82,6 +82,7 @@ const SPECIAL: [(&str, &str, Instead, &str); 12] = [
         "by hand, for its figures",
     ),
     ("bench/README.md", "target/release/weir-bench commits", Elsewhere, "by hand, for its figures"),
+    ("bench/README.md", "target/release/weir-bench compact", Elsewhere, "by hand, for its figures"),
 ];
 
 /// A copy of the repository in which a page's commands run one after another, as in one shell.

@@ -64,5 +64,5 @@ fn what_cannot_be_promised_is_refused() -> Result<()> {
     let promise =
         "version: 1.0.0\nslaProperties:\n  - property: retention\n    value: 3\n    unit: m\n";
     lab.write_contract("version: 1.0.0\n", promise)?;
-    lab.weir(&["retain"])?.expect(2)?.says(&["no unit of a retention", "vending.health.yaml:"])
+    lab.weir(&["retain"])?.expect(2)?.says(&["`unit` of the retention", "vending.health.yaml:"])
 }

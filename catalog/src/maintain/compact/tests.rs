@@ -183,7 +183,7 @@ async fn more_rows_than_the_memory_holds_are_spilled_and_become_several_files() 
     let base = current(&lake).await;
     let before: u64 =
         files(&lake, &base, &Sought::ALL).await.unwrap().iter().map(Found::bytes).sum();
-    let target = (before / 3).to_string();
+    let target = (before / 5 * 2).to_string();
     let updates = std::collections::HashMap::from([(TARGET_PROPERTY.to_string(), target)]);
     foreign::update(&lake, &base, vec![iceberg::TableUpdate::SetProperties { updates }]).await;
     let little = MaintainOptions { memory_bytes: 48 << 20, ..options() };
