@@ -55,7 +55,7 @@ pub struct Maintain<'a> {
     /// Set when the run shall end after the commit under way.
     pub shutdown: Arc<AtomicBool>,
     /// Hears what happens.
-    pub listen: &'a mut (dyn FnMut(&MaintainEvent) + Send),
+    pub listen: &'a mut dyn FnMut(&MaintainEvent),
 }
 
 impl Maintain<'_> {

@@ -56,8 +56,8 @@ async fn rejects(lake: &Lake, from: i64, days_ago: &[Option<i64>]) -> Base {
     let kafka = TimestampMicrosecondArray::from_iter(times).with_timezone("UTC");
     let ingested =
         TimestampMicrosecondArray::from(vec![now_us; offsets.len()]).with_timezone("UTC");
-    let columns =
-        batch.schema().fields().iter().map(|f| f.name().clone()).zip(batch.columns().to_vec());
+    let names: Vec<String> = batch.schema().fields().iter().map(|f| f.name().clone()).collect();
+    let columns = names.into_iter().zip(batch.columns().to_vec());
     let more: [(String, ArrayRef); 2] = [
         (column::KAFKA_TIME.into(), Arc::new(kafka)),
         (column::INGESTED_AT.into(), Arc::new(ingested)),

@@ -1,9 +1,8 @@
 //! How long a lake keeps a stream's rows: the contract's `slaProperties`, as the standard has them, and the
 //! custom property `weir.rejectRetention`.
 
-use super::diagnostic::Sink;
-use super::reader::{self, Object};
 use super::value;
+use crate::yaml::{self, Object, Sink};
 
 /// How long rows are kept, in days; none: for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,10 +40,10 @@ impl Keep {
             ) else {
                 continue;
             };
-            let unit = reader::text(unit, "`unit` of the retention", sink, unit_days);
+            let unit = yaml::text(unit, "`unit` of the retention", sink, unit_days);
             let unit = unit.unwrap_or(1);
             let read = |text: &str| days(text, unit);
-            keep.rows_days = reader::text(value, "`value` of the retention", sink, read);
+            keep.rows_days = yaml::text(value, "`value` of the retention", sink, read);
         }
         keep
     }

@@ -33,7 +33,7 @@ async fn maintain_with(
     lake: &Lake,
     dry_run: bool,
     options: MaintainOptions,
-    listen: &mut (dyn FnMut(&MaintainEvent) + Send),
+    listen: &mut dyn FnMut(&MaintainEvent),
 ) -> Report {
     let maintain = Maintain {
         lake,
@@ -232,12 +232,8 @@ async fn what_others_touch_between_plan_and_commit_is_left_to_them() {
 async fn of_two_at_once_each_group_is_done_once() {
     let (_folder, lake) = small_files(8).await;
     let rows = contents(&lake).await;
-    let runs = (0..3).map(|_| {
-        let lake = lake.clone();
-        tokio::spawn(async move { maintain(&lake).await })
-    });
-    let reports: Vec<Report> =
-        futures::future::join_all(runs).await.into_iter().map(|r| r.unwrap()).collect();
+    let runs = (0..3).map(|_| maintain(&lake));
+    let reports: Vec<Report> = futures::future::join_all(runs).await;
     let inputs: u64 = reports.iter().map(|r| r.compaction.inputs).sum();
     assert_eq!(inputs, 16, "{reports:?}");
     assert_eq!(contents(&lake).await, rows);
