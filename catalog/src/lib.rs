@@ -15,6 +15,8 @@
 //! - [`sought`]: which files may hold given offsets, by what manifests say.
 //! - [`look`]: what there is and how it came to be, without reading rows.
 //! - [`locate`]: where a record is, and what is in a file or snapshot.
+//! - [`maintain`], [`retain`]: few large sorted files instead of many small ones, nobody's files swept away,
+//!   and rows past their retention.
 //! - [`verify`]: whether every record is there exactly once.
 
 pub mod backend;
@@ -29,9 +31,11 @@ pub mod files;
 pub mod ladder;
 pub mod locate;
 pub mod look;
+pub mod maintain;
 mod manifests;
 pub mod merge;
 pub mod register;
+pub mod retain;
 pub mod rollback;
 pub mod scan;
 pub mod schema;

@@ -104,12 +104,14 @@ pub mod key {
     pub const ACCEPTED: &str = "weir.accepted";
     /// Table property: foreign deletions that were acknowledged, JSON array.
     pub const ACKNOWLEDGED: &str = "weir.acknowledged";
+    /// Table property: when files of nobody's were last deleted, RFC 3339.
+    pub const SWEPT: &str = "weir.swept";
     /// Table property of a reference table: the columns of its business key, JSON array.
     pub const REFERENCE_KEY: &str = "weir.reference-key";
 
     /// Summary: the id of the commit that made the snapshot.
     pub const COMMIT_ID: &str = "weir.commit-id";
-    /// Summary: the stage that made the snapshot (`ingest`, `verify`, `redrive`).
+    /// Summary: the stage that made the snapshot (`ingest`, `verify`, `redrive`, `maintain`, `retain`).
     pub const STAGE: &str = "weir.stage";
     /// Summary: the version of Weir that made the snapshot.
     pub const CODE_VERSION: &str = "weir.code-version";

@@ -8,6 +8,7 @@ mod foreign;
 mod history;
 mod ingest;
 mod kafka;
+mod maintain;
 mod personal;
 mod quickstart;
 mod readers;

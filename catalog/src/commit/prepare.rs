@@ -10,8 +10,8 @@ use iceberg::spec::{
 use weir_contract::names::{SourceId, key};
 use weir_contract::progress::Progress;
 
-use super::Change;
 use super::keep::{expiry, ladder, tag_updates};
+use super::{Change, Rewrite};
 use crate::error::Result;
 use crate::manifests::{FileChange, write_snapshot};
 use crate::table::{Base, Lake};
@@ -28,7 +28,12 @@ pub(super) async fn prepare(
     while metadata.snapshot_by_id(snapshot_id).is_some() {
         snapshot_id = lake.env.ids.snapshot_id();
     }
-    let files = FileChange { snapshot_id, added: &change.added, removed: &change.removed };
+    let files = FileChange {
+        snapshot_id,
+        added: &change.added,
+        removed: &change.removed,
+        cluster: change.rewrite == Rewrite::Manifests,
+    };
     let mut listed = write_snapshot(lake, base, &files).await?;
     add_totals(&mut listed.summary, metadata.current_snapshot().map(|s| &**s));
     let sequence = metadata.next_sequence_number();
@@ -63,6 +68,7 @@ pub(super) async fn prepare(
 
 fn operation(change: &Change) -> Operation {
     match (change.added.is_empty(), change.removed.is_empty()) {
+        _ if change.rewrite != Rewrite::No => Operation::Replace,
         (_, true) => Operation::Append,
         (false, false) => Operation::Overwrite,
         (true, false) => Operation::Delete,
