@@ -116,7 +116,8 @@ fn checked_reference(base: Base, reference: &Reference) -> Result<Base> {
     check_format(&base)?;
     let wanted = reference_iceberg_schema(&reference.contract)?;
     check_schema(&base.name, base.metadata().current_schema(), &wanted)?;
-    let (found, wanted) = (reference_key(&base).unwrap_or_default(), key_names(reference));
+    let (found, wanted) =
+        (reference_key(&base).unwrap_or_default(), key_names(&reference.contract, &reference.key));
     if found != wanted {
         return Err(CatalogError::bad_config(format!(
             "the rows of {} are told apart by {found:?} (its property {}), the contract says \
@@ -147,12 +148,13 @@ pub(crate) fn reference_key(base: &Base) -> Option<Vec<String>> {
     (known && !names.is_empty()).then_some(names)
 }
 
-pub(crate) fn key_names(reference: &Reference) -> Vec<String> {
-    reference.key.iter().map(|column| reference.contract.fields[*column].name.clone()).collect()
+/// The names of these columns of a contract.
+pub(crate) fn key_names(contract: &Contract, key: &[usize]) -> Vec<String> {
+    key.iter().map(|column| contract.fields[*column].name.clone()).collect()
 }
 
 fn key_property(reference: &Reference) -> String {
-    serde_json::Value::from(key_names(reference)).to_string()
+    serde_json::Value::from(key_names(&reference.contract, &reference.key)).to_string()
 }
 
 /// The builder reads the machine's clock; ours may be a simulation's.
@@ -195,6 +197,13 @@ fn properties(contract: &Contract, options: &LakeOptions) -> HashMap<String, Str
 }
 
 impl Base {
+    /// Whether this version of a raw table can take the rows of a contract.
+    ///
+    /// Errors: bad config naming every column that differs.
+    pub fn takes(&self, contract: &Contract) -> Result<()> {
+        check_schema(&self.name, self.metadata().current_schema(), &raw_iceberg_schema(contract)?)
+    }
+
     /// Whether both are versions of one table, not of a table and its replacement.
     pub(crate) fn is_same_table(&self, other: &Base) -> bool {
         Arc::ptr_eq(&self.loaded.metadata, &other.loaded.metadata)

@@ -57,7 +57,7 @@ pub struct Partition {
     pub absent: i64,
     /// Offsets that retention took before they were read, accepted by an operator.
     pub lost: i64,
-    /// Rows that were deleted by others, acknowledged by an operator.
+    /// Rows that were deleted, by others and acknowledged by an operator, or by retention.
     pub removed: i64,
     /// Rows beyond one an offset: 0 but in a reference table, where an offset is a load.
     pub extra: i64,

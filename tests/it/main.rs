@@ -2,11 +2,17 @@
 
 mod crash;
 mod docs;
+mod evolve;
 mod fleet;
 mod foreign;
+mod history;
 mod ingest;
 mod kafka;
+<<<<<<< HEAD
 mod models;
+=======
+mod maintain;
+>>>>>>> next
 mod personal;
 mod quickstart;
 mod readers;
