@@ -8,6 +8,7 @@
 //! - [`evolve`]: tables that follow their contracts.
 //! - [`encode`], [`files`]: rows into data files, with what their manifests say of them.
 //! - [`seed`]: loads of reference tables.
+//! - [`derived`]: tables that models make.
 //! - [`commit`]: the one way by which a table moves; [`merge`], [`expire`] and [`ladder`] are its plans.
 //! - [`tag`], [`rollback`], [`register`]: tags that people set, the way back to a state, and the way
 //!   back of a lost catalog.
@@ -22,6 +23,7 @@
 pub mod backend;
 pub mod commit;
 mod create;
+pub mod derived;
 pub mod encode;
 pub mod env;
 pub mod error;

@@ -8,11 +8,8 @@ mod foreign;
 mod history;
 mod ingest;
 mod kafka;
-<<<<<<< HEAD
-mod models;
-=======
 mod maintain;
->>>>>>> next
+mod models;
 mod personal;
 mod quickstart;
 mod readers;

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use iceberg::TableUpdate;
 use iceberg::spec::{
-    MAIN_BRANCH, Operation, Snapshot, SnapshotReference, SnapshotRetention, Summary,
+    MAIN_BRANCH, Operation, Schema, SchemaRef, Snapshot, SnapshotReference, SnapshotRetention,
+    Summary, TableMetadata,
 };
 use weir_contract::names::{SourceId, key};
 use weir_contract::progress::Progress;
@@ -50,20 +51,33 @@ pub(super) async fn prepare(
             operation: operation(change),
             additional_properties: summary(change, &next, listed.summary),
         })
-        .with_schema_id(metadata.current_schema_id())
+        .with_schema_id(schema_id(metadata, change.schema.as_ref()))
         .build();
-    let mut updates = vec![
+    let mut updates = Vec::new();
+    if let Some(schema) = &change.schema {
+        updates.push(TableUpdate::AddSchema { schema: schema.clone() });
+        updates.push(TableUpdate::SetCurrentSchema { schema_id: -1 });
+    }
+    updates.extend([
         TableUpdate::AddSnapshot { snapshot },
         TableUpdate::SetSnapshotRef {
             ref_name: MAIN_BRANCH.into(),
             reference: main_branch(base, snapshot_id),
         },
-    ];
+    ]);
     let tags = ladder(lake, base, timestamp_ms);
     updates.extend(tag_updates(&tags));
     updates.extend(expiry(lake, base, snapshot_id, &tags));
     updates.push(TableUpdate::SetProperties { updates: properties(change, &next) });
     Ok(updates)
+}
+
+/// The id that the table's builder gives to a schema: that of an equal one, else the next.
+fn schema_id(metadata: &TableMetadata, next: Option<&Schema>) -> i32 {
+    let Some(next) = next else { return metadata.current_schema_id() };
+    let equal = |known: &&SchemaRef| known.as_struct() == next.as_struct();
+    let newest = metadata.schemas_iter().map(|s| s.schema_id()).max().unwrap_or(-1);
+    metadata.schemas_iter().find(equal).map_or(newest + 1, |known| known.schema_id())
 }
 
 fn operation(change: &Change) -> Operation {
