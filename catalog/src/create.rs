@@ -59,7 +59,7 @@ impl Lake {
 
     /// Puts a new table into the catalog. Whatever came of it, the catalog knows: another process
     /// may have been first, or an answer was lost.
-    async fn create(&self, name: &TableName, metadata: TableMetadata) -> Result<Base> {
+    pub(crate) async fn create(&self, name: &TableName, metadata: TableMetadata) -> Result<Base> {
         let why = match self.backend.create(name, metadata).await {
             Outcome::Committed(loaded) => return Ok(Base { name: name.clone(), loaded }),
             Outcome::Failed(e) => return Err(e),
@@ -83,7 +83,7 @@ impl Lake {
         self.new_table(name, schema, spec, properties(contract, &self.options))
     }
 
-    fn new_table(
+    pub(crate) fn new_table(
         &self,
         name: &TableName,
         schema: Schema,
@@ -168,10 +168,22 @@ fn stamp(metadata: TableMetadata, now_ms: i64) -> Result<TableMetadata> {
 
 /// Properties of a new raw table. They are set once: what an operator changes stays changed.
 fn properties(contract: &Contract, options: &LakeOptions) -> HashMap<String, String> {
+    let mut properties = table_properties(&contract.description, options);
+    properties.insert(key::CONTRACT.into(), format!("{}@{}", contract.id, contract.version));
+    properties
+}
+
+impl Lake {
+    /// Properties of any new table of ours, with what it holds as comment.
+    pub(crate) fn table_properties(&self, comment: &str) -> HashMap<String, String> {
+        table_properties(comment, &self.options)
+    }
+}
+
+fn table_properties(comment: &str, options: &LakeOptions) -> HashMap<String, String> {
     let history_ms = HISTORY_SECONDS * 1000;
     let snapshots = options.snapshots_max.max(1);
     let mut properties = vec![
-        (key::CONTRACT, format!("{}@{}", contract.id, contract.version)),
         ("write.format.default", "parquet".into()),
         ("write.parquet.compression-codec", "zstd".into()),
         ("write.metadata.compression-codec", "gzip".into()),
@@ -190,8 +202,8 @@ fn properties(contract: &Contract, options: &LakeOptions) -> HashMap<String, Str
         ("vacuum_max_snapshot_age_seconds", HISTORY_SECONDS.to_string()),
         ("vacuum_min_snapshots_to_keep", snapshots.to_string()),
     ];
-    if !contract.description.is_empty() {
-        properties.push(("comment", contract.description.clone()));
+    if !comment.is_empty() {
+        properties.push(("comment", comment.into()));
     }
     properties.into_iter().map(|(key, value)| (key.to_string(), value)).collect()
 }

@@ -8,6 +8,7 @@
 //! - [`evolve`]: tables that follow their contracts.
 //! - [`encode`], [`files`]: rows into data files, with what their manifests say of them.
 //! - [`seed`]: loads of reference tables.
+//! - [`derived`]: tables that models make.
 //! - [`commit`]: the one way by which a table moves; [`merge`], [`expire`] and [`ladder`] are its plans.
 //! - [`tag`], [`rollback`], [`register`]: tags that people set, the way back to a state, and the way
 //!   back of a lost catalog.
@@ -15,11 +16,14 @@
 //! - [`sought`]: which files may hold given offsets, by what manifests say.
 //! - [`look`]: what there is and how it came to be, without reading rows.
 //! - [`locate`]: where a record is, and what is in a file or snapshot.
+//! - [`maintain`], [`retain`]: few large sorted files instead of many small ones, nobody's files swept away,
+//!   and rows past their retention.
 //! - [`verify`]: whether every record is there exactly once.
 
 pub mod backend;
 pub mod commit;
 mod create;
+pub mod derived;
 pub mod encode;
 pub mod env;
 pub mod error;
@@ -29,9 +33,11 @@ pub mod files;
 pub mod ladder;
 pub mod locate;
 pub mod look;
+pub mod maintain;
 mod manifests;
 pub mod merge;
 pub mod register;
+pub mod retain;
 pub mod rollback;
 pub mod scan;
 pub mod schema;

@@ -8,6 +8,8 @@ mod foreign;
 mod history;
 mod ingest;
 mod kafka;
+mod maintain;
+mod models;
 mod personal;
 mod quickstart;
 mod readers;

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use iceberg::TableUpdate;
+use iceberg::io::FileIO;
 use iceberg::spec::{SnapshotReference, TableMetadata, TableMetadataRef};
 use weir_contract::names::TableName;
 
@@ -22,6 +23,11 @@ pub use pointer::{Pointer, PointerBackend, Swap};
 pub use sqlite::SqlitePointer;
 
 use crate::error::{CatalogError, Result};
+
+/// Reads a metadata file, current or not.
+pub(crate) async fn read_metadata(io: &FileIO, location: &str) -> Result<Loaded> {
+    metadata_file::read(io, location).await
+}
 
 /// A table's metadata and where it was read: exactly one version.
 #[derive(Debug, Clone)]

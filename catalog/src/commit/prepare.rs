@@ -5,13 +5,14 @@ use std::str::FromStr;
 
 use iceberg::TableUpdate;
 use iceberg::spec::{
-    MAIN_BRANCH, Operation, Snapshot, SnapshotReference, SnapshotRetention, Summary,
+    MAIN_BRANCH, Operation, Schema, SchemaRef, Snapshot, SnapshotReference, SnapshotRetention,
+    Summary, TableMetadata,
 };
 use weir_contract::names::{SourceId, key};
 use weir_contract::progress::Progress;
 
-use super::Change;
 use super::keep::{expiry, ladder, tag_updates};
+use super::{Change, Rewrite};
 use crate::error::Result;
 use crate::manifests::{FileChange, write_snapshot};
 use crate::table::{Base, Lake};
@@ -28,7 +29,12 @@ pub(super) async fn prepare(
     while metadata.snapshot_by_id(snapshot_id).is_some() {
         snapshot_id = lake.env.ids.snapshot_id();
     }
-    let files = FileChange { snapshot_id, added: &change.added, removed: &change.removed };
+    let files = FileChange {
+        snapshot_id,
+        added: &change.added,
+        removed: &change.removed,
+        cluster: change.rewrite == Rewrite::Manifests,
+    };
     let mut listed = write_snapshot(lake, base, &files).await?;
     add_totals(&mut listed.summary, metadata.current_snapshot().map(|s| &**s));
     let sequence = metadata.next_sequence_number();
@@ -45,15 +51,20 @@ pub(super) async fn prepare(
             operation: operation(change),
             additional_properties: summary(change, &next, listed.summary),
         })
-        .with_schema_id(metadata.current_schema_id())
+        .with_schema_id(schema_id(metadata, change.schema.as_ref()))
         .build();
-    let mut updates = vec![
+    let mut updates = Vec::new();
+    if let Some(schema) = &change.schema {
+        updates.push(TableUpdate::AddSchema { schema: schema.clone() });
+        updates.push(TableUpdate::SetCurrentSchema { schema_id: -1 });
+    }
+    updates.extend([
         TableUpdate::AddSnapshot { snapshot },
         TableUpdate::SetSnapshotRef {
             ref_name: MAIN_BRANCH.into(),
             reference: main_branch(base, snapshot_id),
         },
-    ];
+    ]);
     let tags = ladder(lake, base, timestamp_ms);
     updates.extend(tag_updates(&tags));
     updates.extend(expiry(lake, base, snapshot_id, &tags));
@@ -61,8 +72,17 @@ pub(super) async fn prepare(
     Ok(updates)
 }
 
+/// The id that the table's builder gives to a schema: that of an equal one, else the next.
+fn schema_id(metadata: &TableMetadata, next: Option<&Schema>) -> i32 {
+    let Some(next) = next else { return metadata.current_schema_id() };
+    let equal = |known: &&SchemaRef| known.as_struct() == next.as_struct();
+    let newest = metadata.schemas_iter().map(|s| s.schema_id()).max().unwrap_or(-1);
+    metadata.schemas_iter().find(equal).map_or(newest + 1, |known| known.schema_id())
+}
+
 fn operation(change: &Change) -> Operation {
     match (change.added.is_empty(), change.removed.is_empty()) {
+        _ if change.rewrite != Rewrite::No => Operation::Replace,
         (_, true) => Operation::Append,
         (false, false) => Operation::Overwrite,
         (true, false) => Operation::Delete,

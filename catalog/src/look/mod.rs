@@ -120,8 +120,9 @@ pub async fn tables(lake: &Lake) -> Result<Vec<TableSummary>> {
                 progress.iter().flat_map(|p| p.sources.values()).flat_map(|s| s.values());
             progress.is_some().then(|| partitions.map(count).sum())
         };
+        let made = progress.as_ref().and_then(|p| Some(p.derived.as_ref()?.rows));
         lines.push(TableSummary {
-            rows: sum(|p| p.rows),
+            rows: made.or_else(|| sum(|p| p.rows)),
             rejected: sum(|p| p.rejected),
             records: of("total-records"),
             files: of("total-data-files"),

@@ -10,12 +10,14 @@ pub mod infer;
 pub mod ingest;
 pub mod lag;
 pub mod look;
+pub mod maintain;
 pub mod models;
 pub mod query;
 pub mod quickstart;
 pub mod redrive;
 pub mod register;
 pub mod rejects;
+pub mod retain;
 pub mod rollback;
 pub mod seed;
 pub mod simulate;
@@ -30,7 +32,7 @@ use std::collections::BTreeMap;
 use weir_catalog::session::{At, Session as Sql, SessionOptions};
 use weir_catalog::{Lake, LakeOptions};
 use weir_contract::class::ErrorClass;
-use weir_contract::names::TableName;
+use weir_contract::names::{NAMESPACE_RAW, NAMESPACE_REF, TableName};
 use weir_ingest::kafka::KafkaSettings;
 
 use crate::cli::{Command, Contracts};
@@ -60,6 +62,8 @@ pub fn run(command: Command, session: &mut Session) -> Result<Done, Failure> {
         Command::Simulate(asked) => simulate::run(&asked, session),
         Command::Rejects(asked) => rejects::run(&asked, session),
         Command::Redrive(asked) => redrive::run(&asked, session),
+        Command::Maintain(asked) => maintain::run(&asked, session),
+        Command::Retain(asked) => retain::run(&asked, session),
         Command::Where(asked) => whereabouts::run(&asked, session),
         Command::Ls(asked) => models::ls::list(&asked, session),
         Command::Compile(asked) => models::ls::compile(&asked, session),
@@ -80,6 +84,19 @@ fn lake(config: &Config, create: bool) -> Result<Lake, Failure> {
     };
     Lake::open_local(&config.warehouse, &config.catalog.file, &config.catalog.name, options)
         .map_err(Failure::catalog)
+}
+
+/// The tables that were named, or all that ingest and seed write.
+async fn tables(lake: &Lake, named: &[String]) -> Result<Vec<TableName>, Failure> {
+    if !named.is_empty() {
+        return named
+            .iter()
+            .map(|name| name.parse().map_err(|e: String| Failure::config(e)))
+            .collect();
+    }
+    let all = lake.tables().await.map_err(Failure::catalog)?;
+    let ours = [NAMESPACE_RAW, NAMESPACE_REF];
+    Ok(all.into_iter().filter(|name| ours.contains(&name.namespace.as_str())).collect())
 }
 
 /// SQL over the lake, with the streams of the config by their names.

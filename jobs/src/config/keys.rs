@@ -190,6 +190,22 @@ pub const KEYS: &[Key] = &[
         doc: "Folder of the SQL models. A relative path starts at the folder of weir.toml.",
     },
     Key {
+        path: "maintain.memory_max",
+        kind: Kind::Size { min: 64 * MIB, max: 64 * GIB },
+        default: Default::Text("512MiB"),
+        env: true,
+        doc: "Memory for the rows that `weir maintain` sorts and encodes, about; what does not fit is \
+              spilled to the folder for temporary files (`TMPDIR`).",
+    },
+    Key {
+        path: "maintain.age_min",
+        kind: Kind::Duration { min: Duration::ZERO, max: Duration::from_secs(30 * 24 * 60 * 60) },
+        default: Default::Text("1h"),
+        env: true,
+        doc: "`weir maintain` does not compact rows that were committed within so long: who reads \
+              what is new still wants them by themselves.",
+    },
+    Key {
         path: "privacy.hash_key",
         kind: Kind::Text,
         default: Default::Unset,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use weir_catalog::ladder::Ladder;
+use weir_catalog::maintain::MaintainOptions;
 use weir_contract::names::TableName;
 use weir_ingest::resume::Start;
 
@@ -27,6 +28,8 @@ pub struct Config {
     pub ingest: Ingest,
     /// Folder of the SQL models.
     pub models: PathBuf,
+    /// Maintenance.
+    pub maintain: MaintainOptions,
     /// Logging.
     pub log: Log,
     /// Key of the hashes of personal data.
@@ -122,6 +125,7 @@ pub fn resolve(raw: &mut Raw, folder: &Path) -> Option<Config> {
             kafka: kafka(raw)?,
             ingest: ingest(raw)?,
             models: join(folder, text(raw, &["transforms", "folder"])?),
+            maintain: maintain(raw)?,
             log: log(raw)?,
             hash_key: text(raw, &["privacy", "hash_key"])
                 .and_then(|text| Property::parse(HASH_KEY, text).ok()),
@@ -178,6 +182,16 @@ fn ingest(raw: &Raw) -> Option<Ingest> {
             },
             rows_max: count(raw, &flush("rows_max"))?,
             bytes_max: number(raw, &flush("bytes_max"))?,
+        },
+    })
+}
+
+fn maintain(raw: &Raw) -> Option<MaintainOptions> {
+    Some(MaintainOptions {
+        memory_bytes: count(raw, &["maintain", "memory_max"])?,
+        age_min: match raw.get(&["maintain", "age_min"])?.value {
+            Value::Duration(age) => age,
+            _ => return None,
         },
     })
 }
