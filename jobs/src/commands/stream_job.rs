@@ -35,7 +35,10 @@ impl Job {
     /// Runs the stream on a thread of its own.
     pub fn start(self, runtime: &tokio::runtime::Handle) -> JoinHandle<Ended> {
         let runtime = runtime.clone();
-        std::thread::spawn(move || runtime.block_on(self.run()))
+        // A busy source is always ready, so that the run never gives its thread back and tokio never
+        // renews the budget of 128 steps that it gives a task: the 129th commit would wait for ever.
+        let run = tokio::task::unconstrained(self.run());
+        std::thread::spawn(move || runtime.block_on(run))
     }
 
     /// Runs the stream to its end.

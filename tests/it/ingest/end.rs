@@ -12,6 +12,15 @@ use weir_tests::stack::{Kafka, Producer};
 use super::{expect, holds};
 
 #[test]
+fn a_run_that_is_never_idle_commits_on() -> Result<()> {
+    let mut lab = Lab::new("end-busy", 1)?;
+    lab.produce(0, 200)?;
+    let result = lab.ingest(&["--set", "ingest.flush.rows_max=1"])?;
+    ensure!(result["commits"].as_i64().is_some_and(|commits| commits > 150), "{result}");
+    holds(&lab, 200)
+}
+
+#[test]
 fn ends_behind_markers_and_aborted_records_are_reached() -> Result<()> {
     let mut lab = Lab::new("end-markers", 4)?;
     let producer = Producer::transactional(lab.kafka.bootstrap(), &lab.topic)?;
