@@ -171,9 +171,9 @@ impl Maintain<'_> {
             true => Order::Reference(reference_key(base).unwrap_or_default()),
             false => Order::raw(schema.iceberg(), day),
         };
-        // One half sorts, the other holds the file that is being written.
-        let half = self.options.memory_bytes / 2;
-        let mut rows = sort::sorted(self.lake, base, inputs, &order, half).await?;
+        // A half holds the file that is being written, a quarter sorts, the rest is what nobody counts.
+        let (half, quarter) = (self.options.memory_bytes / 2, self.options.memory_bytes / 4);
+        let mut rows = sort::sorted(self.lake, base, inputs, &order, quarter).await?;
         let format = ParquetFormat::for_sorted();
         let sequence = inputs.iter().map(Found::sequence).max().unwrap_or(0);
         let mut outputs =

@@ -186,7 +186,7 @@ async fn more_rows_than_the_memory_holds_are_spilled_and_become_several_files() 
     let target = (before / 5 * 2).to_string();
     let updates = std::collections::HashMap::from([(TARGET_PROPERTY.to_string(), target)]);
     foreign::update(&lake, &base, vec![iceberg::TableUpdate::SetProperties { updates }]).await;
-    let little = MaintainOptions { memory_bytes: 48 << 20, ..options() };
+    let little = MaintainOptions { memory_bytes: 64 << 20, ..options() };
     let report = maintain_with(&lake, false, little, &mut |_| {}).await;
     assert_eq!(report.compaction.inputs, 4, "{report:?}");
     assert!((2..4).contains(&report.compaction.outputs), "{report:?}");
