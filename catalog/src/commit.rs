@@ -5,11 +5,14 @@
 //! is looked for before anything else. Data files and manifests are never deleted here; a
 //! metadata file only when it fell off the metadata log by a commit that is known to have landed.
 
+pub(crate) mod alter;
+pub(crate) mod keep;
 pub(crate) mod prepare;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use iceberg::spec::Schema;
 use object_store::ObjectStoreExt;
 use weir_contract::class::ErrorClass;
 use weir_contract::names::key;
@@ -43,6 +46,8 @@ pub struct Change {
     pub removed: Vec<String>,
     /// Whether the table's rows stay what they are.
     pub rewrite: Rewrite,
+    /// The schema that the added files have, if it is not the table's: it becomes the table's.
+    pub schema: Option<Schema>,
     /// Table properties to set besides the progress.
     pub properties: BTreeMap<String, String>,
     /// Entries of the snapshot's summary besides ours.

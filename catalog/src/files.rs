@@ -1,7 +1,10 @@
 //! Data files: where they stand and what a commit needs to know of them.
 
-use iceberg::spec::{DataContentType, DataFile, DataFileBuilder, DataFileFormat, Literal, Struct};
+use iceberg::spec::{
+    DataContentType, DataFile, DataFileBuilder, DataFileFormat, Literal, Struct, TableMetadata,
+};
 use object_store::{ObjectStore, PutMode};
+use weir_contract::names::key;
 
 use crate::encode::Encoded;
 use crate::error::{CatalogError, Result};
@@ -50,7 +53,7 @@ impl Lake {
     pub async fn put_data_file(&self, base: &Base, encoded: Encoded) -> Result<NewFile> {
         let metadata = base.metadata();
         let spec_id = write_spec(base)?;
-        let (partition, folder) = match is_reference(metadata.current_schema()) {
+        let (partition, folder) = match is_undivided(metadata) {
             true => (Struct::empty(), String::new()),
             false => {
                 let day = encoded.day.map_or("null".to_string(), iso_day);
@@ -71,12 +74,17 @@ impl Lake {
     }
 }
 
+/// Whether the table's files are of no partition: reference tables, and those that models make whole.
+fn is_undivided(metadata: &TableMetadata) -> bool {
+    is_reference(metadata.current_schema()) || metadata.properties().contains_key(key::MODEL)
+}
+
 /// The partition spec under which files of the table are written: by day, of a reference table by nothing.
 ///
 /// Errors: bad config if another engine took it from the table.
 pub(crate) fn write_spec(base: &Base) -> Result<i32> {
     let metadata = base.metadata();
-    match is_reference(metadata.current_schema()) {
+    match is_undivided(metadata) {
         true => unpartitioned(base),
         false => Ok(day_spec(&base.name, metadata)?.spec_id()),
     }

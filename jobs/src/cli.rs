@@ -1,5 +1,7 @@
 //! The command line. What is written here is what `weir --help` and `docs/reference.md` say.
 
+mod models;
+
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -10,6 +12,13 @@ use weir_contract::class::RejectClass;
 use weir_ingest::resume::AcceptKind;
 
 use crate::config::value::parse_duration;
+use models::{COMPILE_HELP, LINEAGE_HELP, LS_HELP, SHOW_HELP, TEST_HELP};
+pub use models::{Compile, Lineage, Ls, Selection, Show, Test};
+
+mod history;
+
+use history::{APPLY_HELP, PLAN_HELP, REGISTER_HELP, ROLLBACK_HELP, SNAPSHOTS_HELP, TAG_HELP};
+pub use history::{Evolve, Register, Rollback, Snapshots, Tag};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -124,8 +133,17 @@ pub enum Command {
     /// List the tables of the lake.
     Tables,
     /// List the snapshots of a table that still stand.
-    #[command(after_help = "Example:\n  weir snapshots raw.vending_health")]
+    #[command(after_help = SNAPSHOTS_HELP)]
     Snapshots(Snapshots),
+    /// Give a state of a table a name, so that it does not expire.
+    #[command(after_help = TAG_HELP)]
+    Tag(Tag),
+    /// Make an earlier state of a table the current one, its progress included.
+    #[command(after_help = ROLLBACK_HELP)]
+    Rollback(Rollback),
+    /// Put tables into the catalog by their metadata files: one, or all of a lost catalog.
+    #[command(after_help = REGISTER_HELP)]
+    Register(Register),
     /// Run one SQL query over the lake.
     #[command(after_help = QUERY_HELP)]
     Query(Query),
@@ -147,6 +165,21 @@ pub enum Command {
     /// Find a record's row, file and snapshot, or what is in a file or a snapshot.
     #[command(after_help = WHERE_HELP)]
     Where(Where),
+    /// List the SQL models.
+    #[command(after_help = LS_HELP)]
+    Ls(Ls),
+    /// Check the SQL models against the columns of their inputs, and write their SQL down.
+    #[command(after_help = COMPILE_HELP)]
+    Compile(Compile),
+    /// Compute some rows of a SQL model.
+    #[command(after_help = SHOW_HELP)]
+    Show(Show),
+    /// Run the tests of the SQL models; exit 1 if one fails.
+    #[command(after_help = TEST_HELP)]
+    Test(Test),
+    /// Tell from which columns those of SQL models come.
+    #[command(after_help = LINEAGE_HELP)]
+    Lineage(Lineage),
     /// Show every key of the config with its value and where that was given.
     Config,
     /// Work on data contracts.
@@ -166,6 +199,9 @@ impl Command {
             Command::Verify(_) => "verify",
             Command::Tables => "tables",
             Command::Snapshots(_) => "snapshots",
+            Command::Tag(_) => "tag",
+            Command::Rollback(_) => "rollback",
+            Command::Register(_) => "register",
             Command::Query(_) => "query",
             Command::Simulate(_) => "simulate",
             Command::Rejects(_) => "rejects",
@@ -173,9 +209,16 @@ impl Command {
             Command::Maintain(_) => "maintain",
             Command::Retain(_) => "retain",
             Command::Where(_) => "where",
+            Command::Ls(_) => "ls",
+            Command::Compile(_) => "compile",
+            Command::Show(_) => "show",
+            Command::Test(_) => "test",
+            Command::Lineage(_) => "lineage",
             Command::Config => "config",
             Command::Contracts(Contracts::Check(_)) => "contracts check",
             Command::Contracts(Contracts::Infer(_)) => "contracts infer",
+            Command::Contracts(Contracts::Plan(_)) => "contracts plan",
+            Command::Contracts(Contracts::Apply(_)) => "contracts apply",
         }
     }
 }
@@ -538,14 +581,6 @@ pub struct Verify {
     pub json: bool,
 }
 
-/// `weir snapshots`.
-#[derive(Debug, Args)]
-pub struct Snapshots {
-    /// A table such as raw.vending_health.
-    #[arg(value_name = "TABLE")]
-    pub table: String,
-}
-
 /// `weir query`.
 #[derive(Debug, Args)]
 pub struct Query {
@@ -655,6 +690,12 @@ pub enum Contracts {
         after_help = "Example:\n  weir contracts infer vending.health > contracts/vending.health.yaml"
     )]
     Infer(Infer),
+    /// Say what the contracts would change in their tables.
+    #[command(after_help = PLAN_HELP)]
+    Plan(Evolve),
+    /// Change the tables as their contracts ask; all that were named, or none.
+    #[command(after_help = APPLY_HELP)]
+    Apply(Evolve),
 }
 
 /// `weir contracts check`.

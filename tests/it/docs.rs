@@ -14,10 +14,11 @@ use weir_tests::running::Running;
 use weir_tests::stack::{Kafka, KafkaOptions};
 
 /// The documents with commands.
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 7] = [
     "README.md",
     "docs/tutorial.md",
     "docs/contracts.md",
+    "docs/models.md",
     "docs/fleet.md",
     "CONTRIBUTING.md",
     "bench/README.md",
@@ -259,6 +260,11 @@ fn contracts() -> Result<()> {
 }
 
 #[test]
+fn models() -> Result<()> {
+    follow("docs/models.md")
+}
+
+#[test]
 fn contributing() -> Result<()> {
     follow("CONTRIBUTING.md")
 }
@@ -340,7 +346,7 @@ fn done_of(command: &mut Command) -> Result<Done> {
 #[test]
 fn every_command_is_spoken_of() -> Result<()> {
     let mut guides = String::new();
-    for name in &PAGES[..4] {
+    for name in &PAGES[..5] {
         guides += &std::fs::read_to_string(repository().join(name))?;
     }
     let mut commands = Vec::new();

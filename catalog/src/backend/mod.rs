@@ -18,6 +18,7 @@ use iceberg::io::FileIO;
 use iceberg::spec::{SnapshotReference, TableMetadata, TableMetadataRef};
 use weir_contract::names::TableName;
 
+pub(crate) use metadata_file::version_of;
 pub use pointer::{Pointer, PointerBackend, Swap};
 pub use sqlite::SqlitePointer;
 
@@ -65,6 +66,17 @@ pub trait Backend: Send + Sync + Debug {
     /// Creates a table, and its namespace where that is missing. Conflict: it exists.
     async fn create(&self, name: &TableName, metadata: TableMetadata) -> Outcome;
 
+    /// Reads a metadata file, whoever it belongs to.
+    async fn read(&self, location: &str) -> Result<Loaded>;
+
+    /// The metadata file of a table as the catalog names it, which may be gone; `None` if there is no
+    /// such table.
+    async fn location(&self, name: &TableName) -> Result<Option<String>>;
+
+    /// Makes a metadata file that stands the table's current one: of a new table, or of one that has
+    /// exactly the file `old`.
+    async fn register(&self, name: &TableName, location: &str, old: Option<&str>) -> Outcome;
+
     /// Applies `updates` to exactly `base`, and makes the result current if `base` still is.
     async fn commit(&self, name: &TableName, base: &Loaded, updates: Vec<TableUpdate>) -> Outcome;
 }
@@ -82,6 +94,18 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
 
     async fn create(&self, name: &TableName, metadata: TableMetadata) -> Outcome {
         (**self).create(name, metadata).await
+    }
+
+    async fn read(&self, location: &str) -> Result<Loaded> {
+        (**self).read(location).await
+    }
+
+    async fn location(&self, name: &TableName) -> Result<Option<String>> {
+        (**self).location(name).await
+    }
+
+    async fn register(&self, name: &TableName, location: &str, old: Option<&str>) -> Outcome {
+        (**self).register(name, location, old).await
     }
 
     async fn commit(&self, name: &TableName, base: &Loaded, updates: Vec<TableUpdate>) -> Outcome {

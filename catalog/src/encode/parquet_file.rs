@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arrow::compute::cast;
 use arrow_array::{Array, ArrayRef, RecordBatch, StructArray, new_null_array};
 use arrow_schema::{DataType, Field, FieldRef, SchemaRef as ArrowSchemaRef};
 use iceberg::spec::SchemaRef;
@@ -149,10 +150,15 @@ fn align(batch: &RecordBatch, schema: &ArrowSchemaRef) -> Result<RecordBatch> {
         .map_err(|e| CatalogError::bug("aligning columns").with_source(e))
 }
 
-/// The array with the field's type, which differs only in the members of a struct.
+/// The array with the field's type, which differs only in the members of a struct, or is wider: the
+/// table is ahead of the writer's contract.
 fn fit(array: &ArrayRef, field: &FieldRef) -> Result<ArrayRef> {
     if array.data_type() == field.data_type() {
         return Ok(array.clone());
+    }
+    if widens(array.data_type(), field.data_type()) {
+        return cast(array, field.data_type())
+            .map_err(|e| CatalogError::bug("widening a column").with_source(e));
     }
     let (DataType::Struct(wanted), Some(found)) =
         (field.data_type(), array.as_any().downcast_ref::<StructArray>())
@@ -181,6 +187,16 @@ fn fit(array: &ArrayRef, field: &FieldRef) -> Result<ArrayRef> {
     let fitted = StructArray::try_new(wanted.clone(), members, found.nulls().cloned())
         .map_err(|e| CatalogError::bug("aligning members").with_source(e))?;
     Ok(Arc::new(fitted))
+}
+
+fn widens(from: &DataType, to: &DataType) -> bool {
+    match (from, to) {
+        (DataType::Int32, DataType::Int64) | (DataType::Float32, DataType::Float64) => true,
+        (DataType::Decimal128(precision, scale), DataType::Decimal128(wider, same)) => {
+            wider > precision && scale == same
+        }
+        _ => false,
+    }
 }
 
 /// Bytes and `_extra` may be as long as a record: their bounds would swell the footer, and nobody

@@ -185,7 +185,7 @@ impl Progress {
         Verdict::Apply(next.remember(commit_id))
     }
 
-    fn remember(mut self, commit_id: &str) -> Progress {
+    pub(super) fn remember(mut self, commit_id: &str) -> Progress {
         self.commits.push(commit_id.into());
         let surplus = self.commits.len().saturating_sub(COMMITS_KEPT);
         self.commits.drain(..surplus);

@@ -1,22 +1,28 @@
 //! One file per command: read what was asked, call the library, print what came back.
 
 pub mod config;
+mod contract_file;
 pub mod contracts;
 mod csv_events;
 mod event_sink;
+pub mod evolve;
 pub mod infer;
 pub mod ingest;
 pub mod lag;
 pub mod look;
 pub mod maintain;
+pub mod models;
 pub mod query;
 pub mod quickstart;
 pub mod redrive;
+pub mod register;
 pub mod rejects;
 pub mod retain;
+pub mod rollback;
 pub mod seed;
 pub mod simulate;
 mod stream_job;
+pub mod tag;
 pub mod topics;
 pub mod verify;
 pub mod whereabouts;
@@ -39,6 +45,8 @@ pub fn run(command: Command, session: &mut Session) -> Result<Done, Failure> {
     match command {
         Command::Contracts(Contracts::Check(asked)) => contracts::check(&asked, session),
         Command::Contracts(Contracts::Infer(asked)) => infer::run(&asked, session),
+        Command::Contracts(Contracts::Plan(asked)) => evolve::plan(&asked, session),
+        Command::Contracts(Contracts::Apply(asked)) => evolve::apply(&asked, session),
         Command::Ingest(asked) => ingest::run(&asked, session),
         Command::Seed(asked) => seed::run(&asked, session),
         Command::Lag(asked) => lag::run(&asked, session),
@@ -46,6 +54,9 @@ pub fn run(command: Command, session: &mut Session) -> Result<Done, Failure> {
         Command::Verify(asked) => verify::run(&asked, session),
         Command::Tables => look::tables(session),
         Command::Snapshots(asked) => look::snapshots(&asked, session),
+        Command::Tag(asked) => tag::run(&asked, session),
+        Command::Rollback(asked) => rollback::run(&asked, session),
+        Command::Register(asked) => register::run(&asked, session),
         Command::Query(asked) => query::run(&asked, session),
         Command::Quickstart(asked) => quickstart::run(&asked, session),
         Command::Simulate(asked) => simulate::run(&asked, session),
@@ -54,6 +65,11 @@ pub fn run(command: Command, session: &mut Session) -> Result<Done, Failure> {
         Command::Maintain(asked) => maintain::run(&asked, session),
         Command::Retain(asked) => retain::run(&asked, session),
         Command::Where(asked) => whereabouts::run(&asked, session),
+        Command::Ls(asked) => models::ls::list(&asked, session),
+        Command::Compile(asked) => models::ls::compile(&asked, session),
+        Command::Show(asked) => models::show::run(&asked, session),
+        Command::Test(asked) => models::test::run(&asked, session),
+        Command::Lineage(asked) => models::lineage::run(&asked, session),
         Command::Config => config::run(session),
     }
 }
@@ -62,6 +78,7 @@ pub fn run(command: Command, session: &mut Session) -> Result<Done, Failure> {
 fn lake(config: &Config, create: bool) -> Result<Lake, Failure> {
     let options = LakeOptions {
         snapshots_max: config.catalog.snapshots_max,
+        ladder: config.catalog.ladder,
         create,
         ..LakeOptions::default()
     };

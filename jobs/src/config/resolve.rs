@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use weir_catalog::ladder::Ladder;
 use weir_catalog::maintain::MaintainOptions;
 use weir_contract::names::TableName;
 use weir_ingest::resume::Start;
@@ -25,6 +26,8 @@ pub struct Config {
     pub kafka: Kafka,
     /// The micro-batch loop.
     pub ingest: Ingest,
+    /// Folder of the SQL models.
+    pub models: PathBuf,
     /// Maintenance.
     pub maintain: MaintainOptions,
     /// Logging.
@@ -44,8 +47,10 @@ pub struct Catalog {
     pub file: PathBuf,
     /// Name inside the database.
     pub name: String,
-    /// Snapshots that a table keeps.
+    /// Snapshots without a tag that a table keeps.
     pub snapshots_max: usize,
+    /// Snapshots that tags keep.
+    pub ladder: Ladder,
 }
 
 /// How to reach Kafka.
@@ -119,6 +124,7 @@ pub fn resolve(raw: &mut Raw, folder: &Path) -> Option<Config> {
             catalog: catalog(raw, folder)?,
             kafka: kafka(raw)?,
             ingest: ingest(raw)?,
+            models: join(folder, text(raw, &["transforms", "folder"])?),
             maintain: maintain(raw)?,
             log: log(raw)?,
             hash_key: text(raw, &["privacy", "hash_key"])
@@ -136,7 +142,16 @@ fn catalog(raw: &Raw, folder: &Path) -> Option<Catalog> {
         file: join(folder, text(raw, &["catalog", "uri"])?.strip_prefix(SQLITE)?),
         name: text(raw, &["catalog", "name"])?.into(),
         snapshots_max: count(raw, &["catalog", "snapshots_max"])?,
+        ladder: Ladder {
+            hours: rung(raw, "hours")?,
+            days: rung(raw, "days")?,
+            months: rung(raw, "months")?,
+        },
     })
+}
+
+fn rung(raw: &Raw, name: &str) -> Option<u32> {
+    u32::try_from(number(raw, &["catalog", "ladder", name])?).ok()
 }
 
 fn kafka(raw: &Raw) -> Option<Kafka> {

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 use futures::TryStreamExt;
 use weir_contract::class::ErrorClass;
-use weir_contract::names::column;
+use weir_contract::names::{column, key};
 use weir_contract::progress::{Progress, Verdict};
 
 use super::report::{Compaction, MaintainEvent};
@@ -70,6 +70,10 @@ impl Maintain<'_> {
         let mut useless: BTreeSet<String> = BTreeSet::new();
         for look in 0..LOOKS_MAX {
             let base = self.base().await?;
+            if base.metadata().properties().contains_key(key::MODEL) {
+                // Each build writes it anew, in as few files as it needs.
+                return Ok(());
+            }
             let mut found = files(self.lake, &base, &Sought::ALL).await?;
             found.retain(|file| !useless.contains(file.path()));
             let (target, facts) = (self.target(&base), self.facts(&base, &found)?);
