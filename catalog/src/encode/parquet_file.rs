@@ -111,6 +111,10 @@ impl FileEncoder for ParquetEncoder {
         self.writer.memory_size() + encoded
     }
 
+    fn encoded(&self) -> usize {
+        self.writer.bytes_written() + self.writer.in_progress_size()
+    }
+
     fn finish(mut self: Box<Self>) -> Result<Encoded> {
         let footer = self.writer.finish().map_err(failed)?;
         let metrics = metrics(&self.schema, &footer, &self.nulls);
