@@ -14,10 +14,19 @@ use super::{expect, holds};
 #[test]
 fn a_run_that_is_never_idle_commits_on() -> Result<()> {
     let mut lab = Lab::new("end-busy", 1)?;
-    lab.produce(0, 200)?;
-    let result = lab.ingest(&["--set", "ingest.flush.rows_max=1"])?;
-    ensure!(result["commits"].as_i64().is_some_and(|commits| commits > 150), "{result}");
-    holds(&lab, 200)
+    let run = lab.start(&["--set", "ingest.flush.interval=100ms", "ingest"])?;
+    let producer = lab.client()?.producer()?;
+    let (begun, mut sent) = (Instant::now(), 0);
+    while run.events(STREAM, "batch_committed").len() < 150 {
+        ensure!(begun.elapsed() < 2 * PATIENCE, "it commits no more:\n{}", run.said());
+        lab.send(&producer, 0, 1)?;
+        sent += 1;
+        std::thread::sleep(Duration::from_millis(60));
+    }
+    run.signal("TERM")?;
+    run.end(PATIENCE)?.expect(0)?;
+    lab.ingest(&[])?;
+    holds(&lab, sent)
 }
 
 #[test]
