@@ -41,7 +41,7 @@ impl Job {
         let runtime = runtime.clone();
         // A busy source is always ready, so that the run never gives its thread back and tokio never
         // renews the budget of 128 steps that it gives a task: the 129th commit would wait for ever.
-        std::thread::spawn(move || runtime.block_on(tokio::task::unconstrained(self.run())))
+        std::thread::spawn(move || runtime.block_on(tokio::task::coop::unconstrained(self.run())))
     }
 
     /// Runs the stream to its end.
