@@ -1,5 +1,7 @@
 //! The command line. What is written here is what `weir --help` and `docs/reference.md` say.
 
+mod history;
+mod maintain;
 mod models;
 mod simulate;
 
@@ -18,10 +20,10 @@ pub use models::{Compile, Lineage, Ls, Run, Selection, Show, Test};
 use simulate::SIMULATE_HELP;
 pub use simulate::{Simulate, Speed};
 
-mod history;
-
 use history::{APPLY_HELP, PLAN_HELP, REGISTER_HELP, ROLLBACK_HELP, SNAPSHOTS_HELP, TAG_HELP};
 pub use history::{Evolve, Register, Rollback, Snapshots, Tag};
+use maintain::{MAINTAIN_HELP, RETAIN_HELP};
+pub use maintain::{Maintain, Retain};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -315,27 +317,6 @@ Examples:
   weir redrive --stream vending.health --class out_of_range
   weir redrive --stream vending.health --partition 0 --offsets 1000..2000";
 
-const MAINTAIN_HELP: &str = "\
-Of each table: small files of a day become few large ones, sorted, with the same rows; manifests are
-clustered by partition; and files that nobody refers to are deleted if a run at least 24 hours ago
-found the same. It can be killed at any time and run again, and ingest, redrive, other engines and a
-second `weir maintain` may run meanwhile: what they change is left to them. Run it once an hour; where
-there is nothing to do it does nothing. docs/maintenance.md says what is left alone, and why.
-
-Examples:
-  weir maintain --dry-run
-  weir maintain raw.vending_health --time-max 20m";
-
-const RETAIN_HELP: &str = "\
-A contract says how long rows are kept: slaProperties with the property retention for accepted rows,
-which go by whole days of event time, and weir.rejectRetention for rejected ones, which go by their
-Kafka time. Deleted rows are counted as removed in the table's progress, with the reason in the
-snapshot, so that `weir verify` stays clean. Snapshots and tags that stand still show them.
-
-Examples:
-  weir retain --dry-run
-  weir retain --stream vending.health";
-
 const WHERE_HELP: &str = "\
 Files are found by the bounds in the table's metadata, also after compaction; only those that may
 hold the offset are read. For an offset without a row it says why. --trace and --event read one
@@ -409,37 +390,6 @@ pub struct Redrive {
     #[arg(long)]
     pub dry_run: bool,
     /// Exit 99 where no row is accepted that was not before.
-    #[arg(long)]
-    pub exit_99_when_idle: bool,
-}
-
-/// `weir maintain`.
-#[derive(Debug, Args)]
-pub struct Maintain {
-    /// Tables such as raw.vending_health [default: all that Weir writes].
-    #[arg(value_name = "TABLE")]
-    pub tables: Vec<String>,
-    /// Only say what would be done.
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Begin nothing more after so long; the next run goes on.
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    pub time_max: Option<std::time::Duration>,
-    /// Exit 99 where there was nothing to do.
-    #[arg(long)]
-    pub exit_99_when_idle: bool,
-}
-
-/// `weir retain`.
-#[derive(Debug, Args)]
-pub struct Retain {
-    /// Only this stream; may be given again [default: all streams of the config].
-    #[arg(long = "stream", value_name = "STREAM")]
-    pub streams: Vec<String>,
-    /// Only say what would be deleted.
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Exit 99 where there was nothing to do.
     #[arg(long)]
     pub exit_99_when_idle: bool,
 }
