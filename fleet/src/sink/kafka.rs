@@ -9,6 +9,7 @@ use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::types::RDKafkaRespErr;
 use weir_contract::class::ErrorClass;
 
 use super::{Record, Sink};
@@ -19,6 +20,8 @@ use crate::stream::Stream;
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long a record may be on its way, and so how long the end can take.
 const DELIVERY: Duration = Duration::from_secs(60);
+/// What a user needs who may not write.
+const WRITE: &str = "; allow WRITE and DESCRIBE on the topic";
 /// Reports are taken after so many records.
 const POLL_EVERY: u32 = 1000;
 
@@ -80,9 +83,8 @@ impl Kafka {
         for (name, value) in properties {
             config.set(name, value);
         }
-        let wrong = |error| FleetError::config(format!("the Kafka properties are wrong: {error}"));
         let producer: BaseProducer<Reports> =
-            config.create_with_context(Reports::default()).map_err(wrong)?;
+            config.create_with_context(Reports::default()).map_err(|error| wrong(&error))?;
         let mut names = vec![String::new(); Stream::ALL.len()];
         for (stream, topic) in topics {
             look(&producer, bootstrap, topic)?;
@@ -108,14 +110,31 @@ impl Kafka {
                      message.timestamp.after.max.ms of the topic): choose another start or duration",
                 ));
             }
+            let (class, advice) = match error.rdkafka_error_code() {
+                Some(RDKafkaErrorCode::TopicAuthorizationFailed) => (ErrorClass::Denied, WRITE),
+                _ => (ErrorClass::Retry, ""),
+            };
             let message = format!(
-                "a record was not delivered: {error}; of {} sent, {} are acknowledged",
+                "a record was not delivered: {error}; of {} sent, {} are acknowledged{advice}",
                 self.sent,
                 self.acknowledged()
             );
-            Err(FleetError::new(ErrorClass::Retry, message))
+            Err(FleetError::new(class, message))
         })
     }
+}
+
+/// Properties that make no producer. librdkafka's text repeats values, which may be secrets.
+fn wrong(error: &KafkaError) -> FleetError {
+    FleetError::config(match error {
+        KafkaError::ClientConfig(_, _, name, _) => {
+            format!("the Kafka property {name} cannot be set; correct kafka.properties")
+        }
+        KafkaError::ClientCreation(why) => {
+            format!("a Kafka client cannot be made: {why}; correct kafka.properties")
+        }
+        _ => "a Kafka client cannot be made; correct kafka.properties".to_string(),
+    })
 }
 
 /// Is the topic there?
@@ -134,11 +153,19 @@ fn look(producer: &BaseProducer<Reports>, broker: &str, topic: &str) -> Result<(
     let found = metadata.topics().first();
     match found.map(|found| (found.error(), found.partitions().len())) {
         Some((None, 1..)) => Ok(()),
+        Some((Some(error), _)) if denied(error) => {
+            let message = format!("topic {topic} of {broker} is denied to this user{WRITE}");
+            Err(FleetError::new(ErrorClass::Denied, message))
+        }
         _ => Err(FleetError::config(format!(
             "topic {topic} does not exist at {broker}; create it (`weir topics --create`), or \
              correct the stream's topic"
         ))),
     }
+}
+
+fn denied(error: RDKafkaRespErr) -> bool {
+    RDKafkaErrorCode::from(error) == RDKafkaErrorCode::TopicAuthorizationFailed
 }
 
 impl Sink for Kafka {

@@ -52,7 +52,8 @@ impl Topic {
                 ("heartbeat.interval.ms".into(), "300".into()),
                 ("topic.metadata.refresh.interval.ms".into(), "500".into()),
                 ("fetch.wait.max.ms".into(), "50".into()),
-            ]),
+            ])
+            .into(),
         }
     }
 

@@ -16,29 +16,18 @@ use super::{
 use crate::kafka::ANSWER;
 use crate::source::Watermarks;
 
-/// How often an answer is looked for that nobody announces.
-const LOOK: Duration = Duration::from_millis(10);
-
 impl Consumer {
-    /// The cluster's id, as soon as a broker answers; none in time, or none at all.
-    pub(in crate::kafka) fn cluster_id(&self, wait: Duration) -> Option<String> {
-        let deadline = Instant::now() + wait;
-        loop {
-            // SAFETY: the client lives; the text is ours to free.
-            let id = unsafe { rd::rd_kafka_clusterid(self.handle.ptr(), 0) };
-            if !id.is_null() {
-                // SAFETY: as above.
-                unsafe {
-                    let copy = text(id);
-                    rd::rd_kafka_mem_free(self.handle.ptr(), id.cast());
-                    return Some(copy);
-                }
-            }
-            if Instant::now() >= deadline {
+    /// The cluster's id, once a broker has answered; none before, and where the cluster has none.
+    pub(in crate::kafka) fn cluster_id(&self) -> Option<String> {
+        // SAFETY: the client lives; the text is ours to free.
+        unsafe {
+            let id = rd::rd_kafka_clusterid(self.handle.ptr(), 0);
+            if id.is_null() {
                 return None;
             }
-            self.wake();
-            std::thread::sleep(LOOK);
+            let copy = text(id);
+            rd::rd_kafka_mem_free(self.handle.ptr(), id.cast());
+            Some(copy)
         }
     }
 
