@@ -78,6 +78,8 @@ impl Kafka {
             .set("batch.num.messages", "10000")
             .set("queue.buffering.max.messages", "200000")
             .set("queue.buffering.max.kbytes", "131072")
+            // The system's authorities, where no others are given.
+            .set("ssl.ca.location", "probe")
             .set("message.timeout.ms", DELIVERY.as_millis().to_string())
             .set("log.connection.close", "false");
         for (name, value) in properties {

@@ -80,6 +80,10 @@ const OURS: [(&str, &str); 9] = [
     ("log.queue", "logs go through weir's"),
 ];
 
+/// Without any of the operator's, the system's authorities are trusted. OpenSSL is compiled in, and would
+/// look for them where it was built.
+const AUTHORITIES: (&str, &str) = ("ssl.ca.location", "probe");
+
 /// What a record costs beside its key and value: librdkafka's own bookkeeping, bytes.
 pub(super) const RECORD_OVERHEAD: usize = 320;
 
@@ -109,6 +113,7 @@ impl KafkaSettings {
             ("reconnect.backoff.ms", "100".into()),
             ("reconnect.backoff.max.ms", "2000".into()),
             ("socket.keepalive.enable", "true".into()),
+            (AUTHORITIES.0, AUTHORITIES.1.into()),
             ("log.queue", "true".into()),
             // How late the end of a quiet partition is noticed.
             ("fetch.wait.max.ms", "250".into()),
@@ -165,6 +170,7 @@ pub(super) fn client_properties(
         ("reconnect.backoff.ms", "100"),
         ("reconnect.backoff.max.ms", "2000"),
         ("socket.keepalive.enable", "true"),
+        AUTHORITIES,
     ];
     let mut all: BTreeMap<String, String> =
         ours.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
