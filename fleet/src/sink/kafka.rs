@@ -1,12 +1,13 @@
 //! An idempotent Kafka producer: lz4, keyed by who speaks, every record acknowledged and counted.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::types::RDKafkaRespErr;
@@ -34,13 +35,24 @@ pub struct Kafka {
     since_poll: u32,
 }
 
-#[derive(Default)]
+/// Gives a token for OAUTHBEARER: its text, whom it is for, until when it is valid (ms since 1970); or
+/// why there is none.
+pub type Tokens = Box<dyn Fn() -> Result<(String, String, i64), String> + Send + Sync>;
+
 struct Reports {
+    tokens: Tokens,
     acknowledged: AtomicU64,
     failed: Mutex<Option<KafkaError>>,
 }
 
-impl ClientContext for Reports {}
+impl ClientContext for Reports {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        let (token, principal_name, lifetime_ms) = (self.tokens)()?;
+        Ok(OAuthToken { token, principal_name, lifetime_ms })
+    }
+}
 
 impl ProducerContext for Reports {
     type DeliveryOpaque = ();
@@ -60,11 +72,12 @@ impl ProducerContext for Reports {
 
 impl Kafka {
     /// Connects to `host:port`, looks whether the topics are there, and is ready. `properties` are
-    /// librdkafka's, and win over ours.
+    /// librdkafka's, and win over ours; `tokens` is asked where their mechanism is OAUTHBEARER.
     pub fn open(
         bootstrap: &str,
         topics: &BTreeMap<Stream, String>,
         properties: &[(String, String)],
+        tokens: Tokens,
     ) -> Result<Kafka, FleetError> {
         let mut config = ClientConfig::new();
         config
@@ -85,8 +98,11 @@ impl Kafka {
         for (name, value) in properties {
             config.set(name, value);
         }
+        let reports = Reports { tokens, acknowledged: AtomicU64::new(0), failed: Mutex::new(None) };
         let producer: BaseProducer<Reports> =
-            config.create_with_context(Reports::default()).map_err(|error| wrong(&error))?;
+            config.create_with_context(reports).map_err(|error| wrong(&error))?;
+        // A token is asked for, if one is needed, before the first connection.
+        producer.poll(Duration::ZERO);
         let mut names = vec![String::new(); Stream::ALL.len()];
         for (stream, topic) in topics {
             look(&producer, bootstrap, topic)?;

@@ -24,8 +24,10 @@ const SHOW: Duration = Duration::from_secs(2);
 /// Why a cluster does not let us in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// It does not know the user, the password or the token.
+    /// It does not know the user or the password.
     Credentials,
+    /// It does not take the token.
+    Token,
     /// It has another SASL mechanism.
     Mechanism,
     /// Its listener asks for no SASL.
@@ -65,6 +67,9 @@ impl Cause {
             }
             // The connection was lost meanwhile: librdkafka calls that an authentication that failed.
             Code::Authentication if says(&["handshake failed: Local:"]) => None,
+            // There is none now; the client asks again.
+            Code::Authentication if says(&["Failed to acquire SASL OAUTHBEARER token"]) => None,
+            Code::Authentication if says(&["OAUTHBEARER"]) => Some(Cause::Token),
             Code::Authentication => Some(Cause::Credentials),
             // So is a handshake that was cut off.
             Code::SSL if says(&["unexpected eof", "Connection reset", "Broken pipe"]) => None,
@@ -82,7 +87,9 @@ impl Cause {
 
     fn class(self) -> ErrorClass {
         match self {
-            Cause::Credentials | Cause::Time | Cause::OurCertificate => ErrorClass::Denied,
+            Cause::Credentials | Cause::Token | Cause::Time | Cause::OurCertificate => {
+                ErrorClass::Denied
+            }
             _ => ErrorClass::BadConfig,
         }
     }
@@ -93,6 +100,10 @@ impl Cause {
             Cause::Credentials => {
                 "correct \"sasl.username\" and \"sasl.password\" under kafka.properties, or have the \
                  user made in the cluster for this \"sasl.mechanism\""
+            }
+            Cause::Token => {
+                "kafka.token must name a token that the brokers take: see who has made it, for whom, and \
+                 until when it is valid"
             }
             Cause::Mechanism => {
                 "set \"sasl.mechanism\" under kafka.properties to one that the brokers have"
@@ -160,7 +171,10 @@ impl Heard {
 
     /// Takes an error that came by itself; the cause, if it is certain.
     pub(super) fn error(&mut self, failure: &Failure) -> Option<Cause> {
-        self.last = Some(short(&failure.message));
+        // That all are down says nothing that was not said of each.
+        if failure.code != Code::AllBrokersDown {
+            self.last = Some(short(&failure.message));
+        }
         Cause::of(failure.code, &failure.message, self.finding.as_deref())
     }
 
@@ -218,6 +232,7 @@ pub(super) fn cluster_id(
                         return Err(heard.refusal(bootstrap, cause));
                     }
                 }
+                Control::TokenWanted => give(consumer, given),
                 _ => {}
             }
         }
@@ -226,6 +241,30 @@ pub(super) fn cluster_id(
         }
         consumer.wake();
         std::thread::sleep(LOOK);
+    }
+}
+
+/// What a client asks for while nobody waits for what else it says.
+pub(super) fn serve(consumer: &Consumer, given: &Properties) {
+    while let Some(control) = consumer.control(Duration::ZERO) {
+        if matches!(control, Control::TokenWanted) {
+            give(consumer, given);
+        }
+    }
+}
+
+/// Gives a client the token that it asks for; without one it asks again in a while.
+pub(super) fn give(consumer: &Consumer, given: &Properties) {
+    let given = match given.token() {
+        Ok(Some(token)) => consumer.give(Ok(&token)),
+        Ok(None) => Ok(()),
+        Err(error) => {
+            warn!("{error}");
+            consumer.give(Err(&error.message))
+        }
+    };
+    if let Err(failure) = given {
+        warn!("librdkafka does not take the token: {}", failure.message);
     }
 }
 
@@ -268,6 +307,7 @@ pub fn reach(bootstrap: &str, given: &Properties) -> Result<(), SourceError> {
     let mut properties = settings::client_properties(bootstrap, given)?;
     // It joins no group, but a consumer without one has no queue.
     properties.push(("group.id".into(), "weir".into()));
+    properties.push(("log.queue".into(), "true".into()));
     let consumer = Consumer::new(&properties, "").map_err(unusable)?;
     cluster_id(&consumer, bootstrap, given).map(drop)
 }

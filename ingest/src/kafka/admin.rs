@@ -12,7 +12,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use weir_contract::class::ErrorClass;
 use weir_contract::contract::{Cleanup, Retention, Topic};
 
-use super::{ANSWER, Properties, access, errors, settings};
+use super::{ANSWER, Properties, access, errors, native, settings};
 use crate::source::SourceError;
 use crate::topics::Found;
 
@@ -42,6 +42,10 @@ impl KafkaAdmin {
                 "a Kafka client cannot be made; correct kafka.properties",
             )
         })?;
+        if let Some(token) = properties.token()? {
+            // Its life is shorter than the token's: none is asked for a second time.
+            native::give_token_to(&client, &token).map_err(access::unusable)?;
+        }
         Ok(KafkaAdmin { client, bootstrap: bootstrap.into() })
     }
 

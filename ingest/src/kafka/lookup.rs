@@ -53,8 +53,7 @@ fn read_first(
                 ),
             ));
         }
-        // Logs and passing errors; nobody waits for them.
-        while consumer.control(std::time::Duration::ZERO).is_some() {}
+        access::serve(consumer, &settings.properties);
         let messages = consumer.drain(1000, std::time::Duration::from_millis(50));
         let mut done = Vec::new();
         for message in messages.iter() {

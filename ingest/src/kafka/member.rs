@@ -195,6 +195,8 @@ impl KafkaSource {
     fn consumer(&mut self) -> Result<&mut Consumer, SourceError> {
         if self.consumer.is_none() {
             self.made_with = self.settings.properties()?;
+            // Whether there is one is told at once.
+            self.settings.properties.token()?;
             let made = Consumer::new(&self.made_with, &self.settings.topic);
             self.consumer = Some(made.map_err(access::unusable)?);
         }
@@ -239,6 +241,10 @@ impl KafkaSource {
                     return Ok(Some(self.reset(&failure)));
                 }
                 Control::Error { failure, fatal: false } => self.heed(None, &failure)?,
+                Control::TokenWanted => {
+                    let given = self.settings.properties.clone();
+                    access::give(self.consumer()?, &given);
+                }
                 Control::Committed(Ok(())) | Control::Other => {}
                 Control::Committed(Err(failure)) => {
                     debug!(error = failure.message, "group offsets were not published");

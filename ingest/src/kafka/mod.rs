@@ -17,6 +17,7 @@ mod native;
 mod positions;
 mod sample;
 mod settings;
+mod token;
 
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ pub use admin::KafkaAdmin;
 pub use batch::KafkaBatch;
 pub use member::KafkaSource;
 pub use settings::{KafkaSettings, Properties};
+pub use token::Token;
 
 use crate::source::{Event, Identity, Source, SourceError, Watermarks};
 use native::{Consumer, Failure};

@@ -20,7 +20,7 @@ mod conf;
 mod consumer;
 mod message;
 
-pub(super) use admin::Question;
+pub(super) use admin::{Question, give_token_to};
 pub(super) use consumer::{Consumer, Control, Protocol};
 pub(super) use message::{Message, Messages};
 

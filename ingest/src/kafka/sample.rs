@@ -60,8 +60,7 @@ fn read_part(
             );
             return Err(SourceError::new(ErrorClass::Retry, message));
         }
-        // Logs and passing errors; nobody waits for them.
-        while consumer.control(Duration::ZERO).is_some() {}
+        access::serve(consumer, &settings.properties);
         let messages = consumer.drain(1000, Duration::from_millis(50));
         for message in messages.iter() {
             let of = |range: &&(i32, i64, i64)| range.0 == message.partition();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use weir_contract::class::ErrorClass;
 
+use super::token::Token;
 use crate::source::SourceError;
 
 /// How to read a topic.
@@ -30,21 +31,37 @@ pub struct KafkaSettings {
 /// every client that is made, so that a password or certificate that was changed counts from then
 /// on; no form of them is printed.
 #[derive(Clone)]
-pub struct Properties(Arc<Read>);
+pub struct Properties {
+    read: Arc<Read<BTreeMap<String, String>>>,
+    token: Option<Arc<Read<Token>>>,
+}
 
-type Read = dyn Fn() -> Result<BTreeMap<String, String>, SourceError> + Send + Sync;
+type Read<T> = dyn Fn() -> Result<T, SourceError> + Send + Sync;
 
 impl Properties {
     /// Properties that are read by `read` whenever they are needed.
     pub fn read_by(
         read: impl Fn() -> Result<BTreeMap<String, String>, SourceError> + Send + Sync + 'static,
     ) -> Properties {
-        Properties(Arc::new(read))
+        Properties { read: Arc::new(read), token: None }
+    }
+
+    /// With a token for OAUTHBEARER, read whenever one is needed.
+    pub fn with_token(
+        self,
+        token: impl Fn() -> Result<Token, SourceError> + Send + Sync + 'static,
+    ) -> Properties {
+        Properties { token: Some(Arc::new(token)), ..self }
+    }
+
+    /// The token, if one is needed.
+    pub fn token(&self) -> Result<Option<Token>, SourceError> {
+        self.token.as_ref().map(|read| read()).transpose()
     }
 
     /// Name and value of each, as they are now.
     pub fn read(&self) -> Result<BTreeMap<String, String>, SourceError> {
-        (self.0)()
+        (self.read)()
     }
 }
 

@@ -115,7 +115,7 @@ fn kafka_settings(
         group: format!("{}.{stream}", config.kafka.group_prefix),
         instance: config.kafka.instance.clone(),
         memory,
-        properties: properties_of(&config.kafka.properties),
+        properties: properties_of(&config.kafka),
     })
 }
 

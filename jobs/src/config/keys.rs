@@ -114,6 +114,15 @@ pub const KEYS: &[Key] = &[
               within the session timeout then moves no partitions.",
     },
     Key {
+        path: "kafka.token",
+        kind: Kind::Text,
+        default: Default::Unset,
+        env: true,
+        doc: "The token with which `\"sasl.mechanism\" = \"OAUTHBEARER\"` logs in, by reference only: \
+              `\"file:path\"` or `\"env:NAME\"`. It is read anew before it expires: somebody else renews \
+              the file.",
+    },
+    Key {
         path: "kafka.properties.*",
         kind: Kind::Text,
         default: Default::Unset,

@@ -9,7 +9,7 @@ use weir_ingest::resume::Start;
 
 use super::join;
 use super::raw::{Found, Raw, show_path};
-use super::secret::{HASH_KEY, Property};
+use super::secret::{HASH_KEY, Property, TOKEN};
 use super::security;
 use super::value::{Value, show_size};
 use crate::cli::LogFormat;
@@ -55,6 +55,8 @@ pub struct Kafka {
     pub group_prefix: String,
     /// Static member id.
     pub instance: Option<String>,
+    /// Token for OAUTHBEARER.
+    pub token: Option<Property>,
     /// Properties of librdkafka.
     pub properties: BTreeMap<String, Property>,
 }
@@ -145,6 +147,8 @@ fn kafka(raw: &Raw, folder: &Path) -> Option<Kafka> {
         bootstrap_servers: text(raw, &["kafka", "bootstrap_servers"]).map(Into::into),
         group_prefix: text(raw, &["kafka", "group_prefix"])?.into(),
         instance: text(raw, &["kafka", "instance"]).map(Into::into),
+        token: text(raw, &["kafka", "token"])
+            .and_then(|text| Property::parse(TOKEN, text, folder).ok()),
         properties: properties.collect(),
     })
 }
@@ -219,6 +223,9 @@ fn rules(raw: &mut Raw) {
     check(raw, &["kafka", "bootstrap_servers"], &servers);
     check(raw, &["kafka", "group_prefix"], &|text| name("a group prefix", text));
     check(raw, &["kafka", "instance"], &|text| name("an instance", text));
+    check(raw, &["kafka", "token"], &|text| {
+        Property::parse(TOKEN, text, Path::new("")).map(|_| ())
+    });
     check(raw, &["privacy", "hash_key"], &|text| {
         Property::parse(HASH_KEY, text, Path::new("")).map(|_| ())
     });
@@ -316,7 +323,8 @@ fn security_fits(raw: &Raw) -> Vec<(String, String)> {
         let place = given.get(&name).map_or_else(String::new, |(_, place)| place.clone());
         (place, format!("`kafka.properties.{name:?}`: {what}"))
     };
-    security::mistakes(&texts).into_iter().map(told).collect()
+    let token = text(raw, &["kafka", "token"]).is_some();
+    security::mistakes(&texts, token).into_iter().map(told).collect()
 }
 
 fn batch_fits(raw: &Raw) -> Option<(String, String)> {

@@ -1,15 +1,14 @@
 //! Secrets, and the properties of librdkafka, some of which are: they are given by reference only,
 //! read when they are needed, and never printed.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use weir_contract::class::ErrorClass;
-use weir_ingest::kafka::Properties;
+use weir_ingest::kafka::{Properties, Token};
 use weir_ingest::source::SourceError;
 
-use super::join;
+use super::{Kafka, join};
 
 /// A property's value as the config gives it.
 #[derive(Clone, PartialEq, Eq)]
@@ -25,10 +24,14 @@ pub enum Property {
 /// The key of the config that names the key of hashes; no property of librdkafka.
 pub const HASH_KEY: &str = "privacy.hash_key";
 
+/// The key of the config that names the token for OAUTHBEARER.
+pub const TOKEN: &str = "kafka.token";
+
 /// Is its value a secret? Decided by words, so that a name with a mistake in it is one too.
 fn is_secret(name: &str) -> bool {
     let holds = |word| name.contains(word);
     name == HASH_KEY
+        || name == TOKEN
         || holds("pass")
         || holds("secret")
         || holds(".key.pem")
@@ -93,9 +96,9 @@ impl fmt::Debug for Property {
 }
 
 /// The properties for Kafka's clients, references included: each client reads them anew.
-pub fn properties_of(properties: &BTreeMap<String, Property>) -> Properties {
-    let properties = properties.clone();
-    Properties::read_by(move || {
+pub fn properties_of(kafka: &Kafka) -> Properties {
+    let (properties, token) = (kafka.properties.clone(), kafka.token.clone());
+    let properties = Properties::read_by(move || {
         let read = |(name, property): (&String, &Property)| match property.read() {
             Ok(value) => Ok((name.clone(), value)),
             Err(why) => Err(SourceError::new(
@@ -107,5 +110,17 @@ pub fn properties_of(properties: &BTreeMap<String, Property>) -> Properties {
             )),
         };
         properties.iter().map(read).collect()
-    })
+    });
+    match token {
+        None => properties,
+        Some(token) => properties.with_token(move || {
+            let now_ms = chrono::Utc::now().timestamp_millis();
+            token.read().and_then(|text| Token::read(&text, now_ms)).map_err(|why| {
+                SourceError::new(
+                    ErrorClass::BadConfig,
+                    format!("{TOKEN} ({token:?}) gives no token: {why}"),
+                )
+            })
+        }),
+    }
 }

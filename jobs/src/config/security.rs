@@ -7,14 +7,16 @@ const PROTOCOL: &str = "security.protocol";
 const PROTOCOLS: [&str; 4] = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
 /// librdkafka has two names for it.
 const MECHANISM: [&str; 2] = ["sasl.mechanism", "sasl.mechanisms"];
-const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
+const MECHANISMS: [&str; 4] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", BEARER];
+/// It needs a token and no user.
+const BEARER: &str = "OAUTHBEARER";
 const USER: [&str; 2] = ["sasl.username", "sasl.password"];
 /// A client certificate and its key, each in two forms.
 const CERTIFICATE: [&str; 2] = ["ssl.certificate.pem", "ssl.certificate.location"];
 const KEY: [&str; 2] = ["ssl.key.pem", "ssl.key.location"];
 
-/// What is wrong, by the property that it is to be told at.
-pub fn mistakes(given: &BTreeMap<&str, &str>) -> Vec<(String, String)> {
+/// What is wrong, by the property that it is to be told at; `token` says whether there is `kafka.token`.
+pub fn mistakes(given: &BTreeMap<&str, &str>, token: bool) -> Vec<(String, String)> {
     let mut wrong = Vec::new();
     let protocol = given.get(PROTOCOL).copied().unwrap_or("PLAINTEXT").to_ascii_uppercase();
     if !PROTOCOLS.contains(&&*protocol) {
@@ -35,12 +37,16 @@ pub fn mistakes(given: &BTreeMap<&str, &str>) -> Vec<(String, String)> {
         wrong.push((one.into(), format!("it needs {other:?} beside it")));
     }
     if sasl {
-        wrong.extend(sasl_mistake(given, first(&MECHANISM)));
+        wrong.extend(sasl_mistake(given, first(&MECHANISM), token));
     }
     wrong
 }
 
-fn sasl_mistake(given: &BTreeMap<&str, &str>, name: Option<&str>) -> Option<(String, String)> {
+fn sasl_mistake(
+    given: &BTreeMap<&str, &str>,
+    name: Option<&str>,
+    token: bool,
+) -> Option<(String, String)> {
     let all = MECHANISMS.join(", ");
     let Some(name) = name else {
         let what = format!("SASL needs {:?} beside it, one of {all}", MECHANISM[0]);
@@ -48,6 +54,10 @@ fn sasl_mistake(given: &BTreeMap<&str, &str>, name: Option<&str>) -> Option<(Str
     };
     if !MECHANISMS.contains(&given[name]) {
         return Some((name.into(), format!("expected one of {all}")));
+    }
+    if given[name] == BEARER {
+        let missing = (!token).then(|| format!("{BEARER} needs `kafka.token` beside it"));
+        return missing.map(|what| (name.into(), what));
     }
     let missing = USER.iter().find(|user| !given.contains_key(**user))?;
     Some((name.into(), format!("{} needs {missing:?} beside it", given[name])))
@@ -59,7 +69,7 @@ mod tests {
 
     #[track_caller]
     fn wrong(given: &[(&str, &str)], expect: &[(&str, &str)]) {
-        let found = mistakes(&given.iter().copied().collect());
+        let found = mistakes(&given.iter().copied().collect(), false);
         let expect = expect.iter().map(|(name, what)| (name.to_string(), what.to_string()));
         assert_eq!(found, expect.collect::<Vec<_>>());
     }
@@ -70,7 +80,7 @@ mod tests {
         wrong(&[(PROTOCOL, "SSL")], &[]);
         wrong(&[(PROTOCOL, "ssl"), ("ssl.key.pem", "k"), ("ssl.certificate.location", "c")], &[]);
         let user = [("sasl.username", "u"), ("sasl.password", "env:P")];
-        for mechanism in MECHANISMS {
+        for mechanism in &MECHANISMS[..3] {
             let mut given = vec![(PROTOCOL, "SASL_SSL"), ("sasl.mechanism", mechanism)];
             given.extend(user);
             wrong(&given, &[]);
@@ -108,13 +118,20 @@ mod tests {
             &[(PROTOCOL, "SASL_SSL")],
             &[(
                 PROTOCOL,
-                "SASL needs \"sasl.mechanism\" beside it, one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512",
+                "SASL needs \"sasl.mechanism\" beside it, one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, \
+                 OAUTHBEARER",
             )],
         );
         wrong(
             &[(PROTOCOL, "SASL_SSL"), ("sasl.mechanisms", "GSSAPI")],
-            &[("sasl.mechanisms", "expected one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512")],
+            &[(
+                "sasl.mechanisms",
+                "expected one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER",
+            )],
         );
+        let bearer = [(PROTOCOL, "SASL_SSL"), ("sasl.mechanism", BEARER)];
+        wrong(&bearer, &[("sasl.mechanism", "OAUTHBEARER needs `kafka.token` beside it")]);
+        assert_eq!(mistakes(&bearer.into(), true), []);
         wrong(
             &[(PROTOCOL, "SASL_SSL"), ("sasl.mechanism", "PLAIN"), ("sasl.username", "u")],
             &[("sasl.mechanism", "PLAIN needs \"sasl.password\" beside it")],

@@ -211,7 +211,7 @@ fn the_documents_examples_are_right() {
     let page = include_str!("../../../docs/kafka.md");
     let blocks = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
     let blocks: Vec<&str> = blocks.collect();
-    assert_eq!(blocks.len(), 2);
+    assert_eq!(blocks.len(), 3);
     for block in blocks {
         wrong(block, &[]);
     }

@@ -1,6 +1,7 @@
-//! Kafka with TLS, client certificates, SASL and access lists: everything works there, and whoever is
+//! Kafka with TLS, client certificates, SASL, tokens and access lists: everything works there, and whoever is
 //! not let in is told which setting to correct. A real broker, the real binary.
 
+mod bearer;
 mod refused;
 mod rotation;
 mod works;
@@ -54,7 +55,7 @@ impl Door {
         let line = |(name, value): &(&str, &str)| format!("{name:?} = {value:?}\n");
         let lines: String = properties.iter().map(line).collect();
         self.lab.write_config(&format!(
-            "\n[kafka.properties]\n\"topic.metadata.refresh.interval.ms\" = \"500\"\n{lines}\n\
+            "\n[kafka.properties]\n\"session.timeout.ms\" = \"6000\"\n{lines}\n\
              [ingest]\nflush.interval = \"300ms\"\n"
         ))
     }

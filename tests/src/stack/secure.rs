@@ -15,13 +15,14 @@ use super::kafka::{Kafka, KafkaOptions};
 pub const USERS: [(&str, &str); 2] = [("weir", "weir-Pa55word"), ("guest", "guest-Pa55word")];
 
 /// TLS; TLS that wants a client certificate; TLS with a certificate that has expired; SASL over TLS;
-/// SASL alone.
-const LISTENERS: [(&str, &str); 5] = [
+/// SASL alone; tokens over TLS.
+const LISTENERS: [(&str, &str); 6] = [
     ("TLS", "SSL"),
     ("MTLS", "SSL"),
     ("EXPIRED", "SSL"),
     ("SASL", "SASL_SSL"),
     ("SASL_PLAIN", "SASL_PLAINTEXT"),
+    ("BEARER", "SASL_SSL"),
 ];
 
 /// The broker and the authority that signed its certificates and its clients'.
@@ -95,7 +96,7 @@ fn properties(
             "authorizer.class.name".into(),
             "org.apache.kafka.metadata.authorizer.StandardAuthorizer".into(),
         ),
-        ("super.users".into(), "User:ANONYMOUS;User:weir;User:CN=weir".into()),
+        ("super.users".into(), "User:ANONYMOUS;User:weir;User:CN=weir;User:machine".into()),
     ];
     for listener in ["sasl", "sasl_plain"] {
         let name = |key: &str| format!("listener.name.{listener}.{key}");
@@ -103,5 +104,20 @@ fn properties(
         all.push((name("plain.sasl.jaas.config"), plain.clone()));
         all.push((name("scram-sha-512.sasl.jaas.config"), scram.into()));
     }
+    // It takes tokens that nobody has signed, and wants a new one before the old one expires.
+    let bearer = |key: &str| format!("listener.name.bearer.{key}");
+    let internals = "org.apache.kafka.common.security.oauthbearer";
+    all.push((bearer("sasl.enabled.mechanisms"), "OAUTHBEARER".into()));
+    all.push((bearer("oauthbearer.connections.max.reauth.ms"), "3600000".into()));
+    all.push((
+        bearer("oauthbearer.sasl.jaas.config"),
+        format!(
+            "{internals}.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"broker\";"
+        ),
+    ));
+    all.push((
+        bearer("oauthbearer.sasl.server.callback.handler.class"),
+        format!("{internals}.internals.unsecured.OAuthBearerUnsecuredValidatorCallbackHandler"),
+    ));
     all
 }

@@ -6,14 +6,18 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use rdkafka::admin::AdminClient;
 use rdkafka::bindings as rd;
+use rdkafka::client::DefaultClientContext;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
+use super::conf::give_token;
 use super::{
     Consumer, Event, Failure, Handle, List, Queue, bytes, check, check_borrowed, check_error,
     millis, slice, text,
 };
 use crate::kafka::ANSWER;
+use crate::kafka::token::Token;
 use crate::source::Watermarks;
 
 impl Consumer {
@@ -162,6 +166,15 @@ impl Consumer {
             .map_err(|error| Failure::new(Code::Fail, format!("start a thread: {error}")))?;
         Ok(Question(answer))
     }
+}
+
+/// Gives a token to a client of rust-rdkafka.
+pub(in crate::kafka) fn give_token_to(
+    client: &AdminClient<DefaultClientContext>,
+    token: &Token,
+) -> Result<(), Failure> {
+    // SAFETY: the client lives.
+    unsafe { give_token(client.inner().native_ptr(), Ok(token)) }
 }
 
 /// A question about the group that waits for its answer.

@@ -5,7 +5,8 @@ use std::ffi::{CString, c_char, c_int, c_void};
 use rdkafka::bindings as rd;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::Failure;
+use super::{Failure, check};
+use crate::kafka::token::Token;
 
 pub(super) fn configure(
     properties: &[(String, String)],
@@ -13,6 +14,7 @@ pub(super) fn configure(
     let events = rd::RD_KAFKA_EVENT_REBALANCE
         | rd::RD_KAFKA_EVENT_ERROR
         | rd::RD_KAFKA_EVENT_OFFSET_COMMIT
+        | rd::RD_KAFKA_EVENT_OAUTHBEARER_TOKEN_REFRESH
         | rd::RD_KAFKA_EVENT_LOG;
     let mut error = [0 as c_char; 512];
     // SAFETY: the configuration is ours until it is returned; names and values are copied.
@@ -43,6 +45,37 @@ pub(super) fn configure(
         rd::rd_kafka_conf_set_events(conf, events);
         rd::rd_kafka_conf_set_ssl_cert_verify_cb(conf, Some(judge));
         Ok(conf)
+    }
+}
+
+/// Gives a client a token, or the reason why there is none.
+///
+/// # Safety
+/// `client` must live.
+pub(super) unsafe fn give_token(
+    client: *mut rd::rd_kafka_t,
+    token: Result<&Token, &str>,
+) -> Result<(), Failure> {
+    let text =
+        |text: &str| CString::new(text).map_err(|_| Failure::new(Code::Fail, "a NUL in a token"));
+    let mut error = [0 as c_char; 256];
+    // SAFETY: the client lives by the caller's promise; the texts are copied.
+    unsafe {
+        match token {
+            Ok(token) => check(rd::rd_kafka_oauthbearer_set_token(
+                client,
+                text(&token.value)?.as_ptr(),
+                token.until_ms,
+                text(&token.principal)?.as_ptr(),
+                std::ptr::null_mut(),
+                0,
+                error.as_mut_ptr(),
+                error.len(),
+            )),
+            Err(why) => {
+                check(rd::rd_kafka_oauthbearer_set_token_failure(client, text(why)?.as_ptr()))
+            }
+        }
     }
 }
 

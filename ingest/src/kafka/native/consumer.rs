@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use rdkafka::bindings as rd;
 use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr as Raw};
 
-use super::conf::configure;
+use super::conf::{configure, give_token};
 use super::{Failure, Handle, List, Messages, Queue, check, check_error, elements, millis, text};
+use crate::kafka::token::Token;
 
 /// How long leaving a group may take.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -18,10 +19,21 @@ const CLOSING: Duration = Duration::from_secs(5);
 /// What came from the consumer's own queue.
 pub(in crate::kafka) enum Control {
     Assign(Vec<i32>),
-    Revoke { partitions: Vec<i32>, lost: bool },
-    Error { failure: Failure, fatal: bool },
+    Revoke {
+        partitions: Vec<i32>,
+        lost: bool,
+    },
+    Error {
+        failure: Failure,
+        fatal: bool,
+    },
     Committed(Result<(), Failure>),
-    Log { level: i32, message: String },
+    Log {
+        level: i32,
+        message: String,
+    },
+    /// A token is needed: [`Consumer::give`].
+    TokenWanted,
     Other,
 }
 
@@ -98,6 +110,12 @@ impl Consumer {
         }
     }
 
+    /// Gives the client a token, or the reason why there is none.
+    pub(in crate::kafka) fn give(&self, token: Result<&Token, &str>) -> Result<(), Failure> {
+        // SAFETY: the client lives.
+        unsafe { give_token(self.handle.ptr(), token) }
+    }
+
     /// The next thing that is not a record.
     pub(in crate::kafka) fn control(&self, wait: Duration) -> Option<Control> {
         let event = self.control.poll(wait)?;
@@ -125,6 +143,7 @@ impl Consumer {
                     },
                 },
                 rd::RD_KAFKA_EVENT_OFFSET_COMMIT => Control::Committed(event.error()),
+                rd::RD_KAFKA_EVENT_OAUTHBEARER_TOKEN_REFRESH => Control::TokenWanted,
                 rd::RD_KAFKA_EVENT_LOG => {
                     let (mut facility, mut message, mut level) = (ptr::null(), ptr::null(), 0);
                     rd::rd_kafka_event_log(event.ptr(), &mut facility, &mut message, &mut level);
