@@ -147,7 +147,7 @@ pub(crate) fn reference_key(base: &Base) -> Option<Vec<String>> {
     (known && !names.is_empty()).then_some(names)
 }
 
-fn key_names(reference: &Reference) -> Vec<String> {
+pub(crate) fn key_names(reference: &Reference) -> Vec<String> {
     reference.key.iter().map(|column| reference.contract.fields[*column].name.clone()).collect()
 }
 

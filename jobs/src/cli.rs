@@ -1,5 +1,7 @@
 //! The command line. What is written here is what `weir --help` and `docs/reference.md` say.
 
+mod models;
+
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -10,6 +12,8 @@ use weir_contract::class::RejectClass;
 use weir_ingest::resume::AcceptKind;
 
 use crate::config::value::parse_duration;
+use models::{COMPILE_HELP, LINEAGE_HELP, LS_HELP, SHOW_HELP, TEST_HELP};
+pub use models::{Compile, Lineage, Ls, Selection, Show, Test};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -141,6 +145,21 @@ pub enum Command {
     /// Find a record's row, file and snapshot, or what is in a file or a snapshot.
     #[command(after_help = WHERE_HELP)]
     Where(Where),
+    /// List the SQL models.
+    #[command(after_help = LS_HELP)]
+    Ls(Ls),
+    /// Check the SQL models against the columns of their inputs, and write their SQL down.
+    #[command(after_help = COMPILE_HELP)]
+    Compile(Compile),
+    /// Compute some rows of a SQL model.
+    #[command(after_help = SHOW_HELP)]
+    Show(Show),
+    /// Run the tests of the SQL models; exit 1 if one fails.
+    #[command(after_help = TEST_HELP)]
+    Test(Test),
+    /// Tell from which columns those of SQL models come.
+    #[command(after_help = LINEAGE_HELP)]
+    Lineage(Lineage),
     /// Show every key of the config with its value and where that was given.
     Config,
     /// Work on data contracts.
@@ -165,6 +184,11 @@ impl Command {
             Command::Rejects(_) => "rejects",
             Command::Redrive(_) => "redrive",
             Command::Where(_) => "where",
+            Command::Ls(_) => "ls",
+            Command::Compile(_) => "compile",
+            Command::Show(_) => "show",
+            Command::Test(_) => "test",
+            Command::Lineage(_) => "lineage",
             Command::Config => "config",
             Command::Contracts(Contracts::Check(_)) => "contracts check",
             Command::Contracts(Contracts::Infer(_)) => "contracts infer",

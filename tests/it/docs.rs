@@ -14,10 +14,11 @@ use weir_tests::running::Running;
 use weir_tests::stack::{Kafka, KafkaOptions};
 
 /// The documents with commands.
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 7] = [
     "README.md",
     "docs/tutorial.md",
     "docs/contracts.md",
+    "docs/models.md",
     "docs/fleet.md",
     "CONTRIBUTING.md",
     "bench/README.md",
@@ -74,14 +75,24 @@ const SPECIAL: [(&str, &str, Instead, &str); 12] = [
         "it takes a minute",
     ),
     ("bench/README.md", "cargo build --release --workspace", Elsewhere, "it builds for minutes"),
-    ("bench/README.md", "target/release/weir-bench ingest", Elsewhere, "by hand, for its figures"),
+    (
+        "bench/README.md",
+        "target/release/weir-bench ingest",
+        Run("weir-bench ingest --records 20000 --runs 1"),
+        "its figures take minutes",
+    ),
     (
         "bench/README.md",
         "target/release/weir-bench ingest --partitions 1,8,64 --records 2000000",
-        Elsewhere,
-        "by hand, for its figures",
+        Run("weir-bench ingest --partitions 1,3 --records 10000 --runs 1"),
+        "its figures take minutes",
     ),
-    ("bench/README.md", "target/release/weir-bench commits", Elsewhere, "by hand, for its figures"),
+    (
+        "bench/README.md",
+        "target/release/weir-bench commits",
+        Run("weir-bench commits --commits 40 --caps 5,10"),
+        "its figures take minutes",
+    ),
 ];
 
 /// A copy of the repository in which a page's commands run one after another, as in one shell.
@@ -108,6 +119,8 @@ impl Shell {
                  exec '{weir}' --output human --log-format human \"$@\"\n"
             ),
         )?;
+        let bench = binary().with_file_name("weir-bench");
+        shell.script("weir-bench", &format!("exec '{}' \"$@\"\n", bench.display()))?;
         shell.script("python", "exec \"$WEIR_PYTHON\" \"$@\"\n")?;
         Ok(shell)
     }
@@ -241,6 +254,11 @@ fn contracts() -> Result<()> {
 }
 
 #[test]
+fn models() -> Result<()> {
+    follow("docs/models.md")
+}
+
+#[test]
 fn contributing() -> Result<()> {
     follow("CONTRIBUTING.md")
 }
@@ -322,7 +340,7 @@ fn done_of(command: &mut Command) -> Result<Done> {
 #[test]
 fn every_command_is_spoken_of() -> Result<()> {
     let mut guides = String::new();
-    for name in &PAGES[..4] {
+    for name in &PAGES[..5] {
         guides += &std::fs::read_to_string(repository().join(name))?;
     }
     let mut commands = Vec::new();

@@ -8,6 +8,7 @@ pub mod infer;
 pub mod ingest;
 pub mod lag;
 pub mod look;
+pub mod models;
 pub mod query;
 pub mod quickstart;
 pub mod redrive;
@@ -50,6 +51,11 @@ pub fn run(command: Command, session: &mut Session) -> Result<Done, Failure> {
         Command::Rejects(asked) => rejects::run(&asked, session),
         Command::Redrive(asked) => redrive::run(&asked, session),
         Command::Where(asked) => whereabouts::run(&asked, session),
+        Command::Ls(asked) => models::ls::list(&asked, session),
+        Command::Compile(asked) => models::ls::compile(&asked, session),
+        Command::Show(asked) => models::show::run(&asked, session),
+        Command::Test(asked) => models::test::run(&asked, session),
+        Command::Lineage(asked) => models::lineage::run(&asked, session),
         Command::Config => config::run(session),
     }
 }

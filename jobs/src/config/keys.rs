@@ -172,6 +172,13 @@ pub const KEYS: &[Key] = &[
               the next batch fills while the last one is committed.",
     },
     Key {
+        path: "transforms.folder",
+        kind: Kind::Path,
+        default: Default::Text("transforms/sql"),
+        env: true,
+        doc: "Folder of the SQL models. A relative path starts at the folder of weir.toml.",
+    },
+    Key {
         path: "privacy.hash_key",
         kind: Kind::Text,
         default: Default::Unset,

@@ -25,6 +25,8 @@ pub struct Config {
     pub kafka: Kafka,
     /// The micro-batch loop.
     pub ingest: Ingest,
+    /// Folder of the SQL models.
+    pub models: PathBuf,
     /// Logging.
     pub log: Log,
     /// Key of the hashes of personal data.
@@ -119,6 +121,7 @@ pub fn resolve(raw: &mut Raw, folder: &Path) -> Option<Config> {
             catalog: catalog(raw, folder)?,
             kafka: kafka(raw, folder)?,
             ingest: ingest(raw)?,
+            models: join(folder, text(raw, &["transforms", "folder"])?),
             log: log(raw)?,
             hash_key: text(raw, &["privacy", "hash_key"])
                 .and_then(|text| Property::parse(HASH_KEY, text, folder).ok()),
