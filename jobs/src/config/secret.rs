@@ -31,7 +31,7 @@ pub const TOKEN: &str = "kafka.token";
 fn is_secret(name: &str) -> bool {
     let holds = |word| name.contains(word);
     name == HASH_KEY
-        || name == TOKEN
+        || name.ends_with("token")
         || holds("pass")
         || holds("secret")
         || holds(".key.pem")
