@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use arrow_array::builder::{Decimal128Builder, StringBuilder, TimestampMicrosecondBuilder};
 use arrow_array::{ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch};
+use futures::future::BoxFuture;
 use tempfile::TempDir;
 use weir_contract::contract::{Allowed, Contract, Field, FieldType, Path, Requirement};
 use weir_contract::names::{SourceId, TableName, column};
 use weir_contract::progress::{Fence, Step, Steps, Verdict};
 
 use crate::commit::{Change, Committed, Decision, Receipt, commit};
+use crate::env::{Clock, SystemClock};
 use crate::error::Result;
 use crate::files::NewFile;
 use crate::table::{Base, Lake, LakeOptions};
@@ -77,6 +81,27 @@ pub fn batch(partition: i32, from: i64, until: i64) -> RecordBatch {
     ];
     RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true)))
         .expect("columns of one length")
+}
+
+/// The machine's clock, moved on by hand.
+#[derive(Debug, Default)]
+pub struct MovedClock(AtomicI64);
+
+impl MovedClock {
+    pub fn pass(&self, duration: Duration) {
+        let ms = i64::try_from(duration.as_millis()).expect("a duration");
+        self.0.fetch_add(ms, Ordering::Relaxed);
+    }
+}
+
+impl Clock for MovedClock {
+    fn now_ms(&self) -> i64 {
+        SystemClock.now_ms() + self.0.load(Ordering::Relaxed)
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        SystemClock.sleep(duration)
+    }
 }
 
 pub fn options() -> LakeOptions {

@@ -2,10 +2,14 @@
 
 mod crash;
 mod docs;
+mod evolve;
 mod fleet;
 mod foreign;
+mod history;
 mod ingest;
 mod kafka;
+mod maintain;
+mod models;
 mod personal;
 mod quickstart;
 mod readers;

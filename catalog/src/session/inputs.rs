@@ -50,7 +50,8 @@ pub async fn history(lake: Option<&Lake>, reference: &Reference) -> Result<Input
     let table = reference.table();
     let columns = query_schema(&reference_iceberg_schema(&reference.contract)?)?;
     let provider = current(lake, &table, columns).await?;
-    let provider = history::view(&table, provider, &key_names(reference)).map_err(explain)?;
+    let provider = history::view(&table, provider, &key_names(&reference.contract, &reference.key))
+        .map_err(explain)?;
     let name = TableName { name: format!("{}{VIEW_HISTORY_SUFFIX}", table.name), ..table };
     Ok(Input { name, provider })
 }

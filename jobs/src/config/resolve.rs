@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use weir_catalog::ladder::Ladder;
+use weir_catalog::maintain::MaintainOptions;
 use weir_contract::names::TableName;
 use weir_ingest::resume::Start;
 
@@ -27,6 +29,8 @@ pub struct Config {
     pub ingest: Ingest,
     /// Folder of the SQL models.
     pub models: PathBuf,
+    /// Maintenance.
+    pub maintain: MaintainOptions,
     /// Logging.
     pub log: Log,
     /// Key of the hashes of personal data.
@@ -44,8 +48,10 @@ pub struct Catalog {
     pub file: PathBuf,
     /// Name inside the database.
     pub name: String,
-    /// Snapshots that a table keeps.
+    /// Snapshots without a tag that a table keeps.
     pub snapshots_max: usize,
+    /// Snapshots that tags keep.
+    pub ladder: Ladder,
 }
 
 /// How to reach Kafka.
@@ -122,6 +128,7 @@ pub fn resolve(raw: &mut Raw, folder: &Path) -> Option<Config> {
             kafka: kafka(raw, folder)?,
             ingest: ingest(raw)?,
             models: join(folder, text(raw, &["transforms", "folder"])?),
+            maintain: maintain(raw)?,
             log: log(raw)?,
             hash_key: text(raw, &["privacy", "hash_key"])
                 .and_then(|text| Property::parse(HASH_KEY, text, folder).ok()),
@@ -138,7 +145,16 @@ fn catalog(raw: &Raw, folder: &Path) -> Option<Catalog> {
         file: join(folder, text(raw, &["catalog", "uri"])?.strip_prefix(SQLITE)?),
         name: text(raw, &["catalog", "name"])?.into(),
         snapshots_max: count(raw, &["catalog", "snapshots_max"])?,
+        ladder: Ladder {
+            hours: rung(raw, "hours")?,
+            days: rung(raw, "days")?,
+            months: rung(raw, "months")?,
+        },
     })
+}
+
+fn rung(raw: &Raw, name: &str) -> Option<u32> {
+    u32::try_from(number(raw, &["catalog", "ladder", name])?).ok()
 }
 
 fn kafka(raw: &Raw, folder: &Path) -> Option<Kafka> {
@@ -171,6 +187,16 @@ fn ingest(raw: &Raw) -> Option<Ingest> {
             },
             rows_max: count(raw, &flush("rows_max"))?,
             bytes_max: number(raw, &flush("bytes_max"))?,
+        },
+    })
+}
+
+fn maintain(raw: &Raw) -> Option<MaintainOptions> {
+    Some(MaintainOptions {
+        memory_bytes: count(raw, &["maintain", "memory_max"])?,
+        age_min: match raw.get(&["maintain", "age_min"])?.value {
+            Value::Duration(age) => age,
+            _ => return None,
         },
     })
 }
