@@ -9,6 +9,7 @@ pub mod keys;
 pub mod raw;
 pub mod resolve;
 mod secret;
+mod security;
 #[cfg(test)]
 mod tests;
 pub mod value;
@@ -16,7 +17,7 @@ pub mod value;
 pub use entries::Entry;
 pub use raw::{Inputs, Mistake};
 pub use resolve::{Catalog, Config, Flush, Ingest, Kafka, Log, Reference, Stream};
-pub use secret::{Property, reads_of};
+pub use secret::{Property, properties_of};
 
 use std::path::{Component, Path, PathBuf};
 
