@@ -15,7 +15,6 @@ use crate::error::{CatalogError, Result};
 use crate::schema::{
     check_schema, day_spec, raw_iceberg_schema, raw_partition_spec, reference_iceberg_schema,
 };
-use crate::storage::location_of;
 use crate::table::{Base, Lake, LakeOptions};
 
 /// Ten years: longer than the seven for which tags keep history.
@@ -90,12 +89,12 @@ impl Lake {
         spec: UnboundPartitionSpec,
         properties: HashMap<String, String>,
     ) -> Result<TableMetadata> {
-        let path = format!("{}/{}/{}", self.warehouse, name.namespace, name.name);
+        let location = format!("{}/{}/{}", self.warehouse.location(), name.namespace, name.name);
         let built = TableMetadataBuilder::new(
             schema,
             spec,
             SortOrder::unsorted_order(),
-            location_of(&path),
+            location,
             FormatVersion::V2,
             properties,
         )

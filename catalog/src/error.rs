@@ -7,6 +7,8 @@ use std::io;
 
 use weir_contract::class::ErrorClass;
 
+use crate::storage::Refused;
+
 /// A failed operation on the lake.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
@@ -95,10 +97,13 @@ fn storage_class(error: &object_store::Error) -> ErrorClass {
         object_store::Error::InvalidPath { .. } | object_store::Error::NotFound { .. } => {
             ErrorClass::BadData
         }
-        object_store::Error::Generic { source, .. } => match source.downcast_ref::<io::Error>() {
-            Some(e) if e.kind() == io::ErrorKind::ReadOnlyFilesystem => ErrorClass::Denied,
-            _ => ErrorClass::Retry,
-        },
+        object_store::Error::Generic { source, .. } => {
+            let refused = source.downcast_ref::<Refused>().map(|refused| refused.class);
+            refused.unwrap_or(match source.downcast_ref::<io::Error>().map(io::Error::kind) {
+                Some(io::ErrorKind::ReadOnlyFilesystem) => ErrorClass::Denied,
+                _ => ErrorClass::Retry,
+            })
+        }
         _ => ErrorClass::Bug,
     }
 }

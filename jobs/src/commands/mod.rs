@@ -21,8 +21,8 @@ pub mod whereabouts;
 
 use std::collections::BTreeMap;
 
+use weir_catalog::Lake;
 use weir_catalog::session::{At, Session as Sql, SessionOptions};
-use weir_catalog::{Lake, LakeOptions};
 use weir_contract::class::ErrorClass;
 use weir_contract::names::TableName;
 use weir_ingest::kafka::KafkaSettings;
@@ -30,6 +30,7 @@ use weir_ingest::kafka::KafkaSettings;
 use crate::cli::{Command, Contracts};
 use crate::config::{Config, Stream, reads_of};
 use crate::failure::Failure;
+use crate::lake::open as lake;
 use crate::session::{Done, Session};
 
 /// Runs a command.
@@ -52,17 +53,6 @@ pub fn run(command: Command, session: &mut Session) -> Result<Done, Failure> {
         Command::Where(asked) => whereabouts::run(&asked, session),
         Command::Config => config::run(session),
     }
-}
-
-/// Opens the lake of the config; `create` makes it where it is missing.
-fn lake(config: &Config, create: bool) -> Result<Lake, Failure> {
-    let options = LakeOptions {
-        snapshots_max: config.catalog.snapshots_max,
-        create,
-        ..LakeOptions::default()
-    };
-    Lake::open_local(&config.warehouse, &config.catalog.file, &config.catalog.name, options)
-        .map_err(Failure::catalog)
 }
 
 /// SQL over the lake, with the streams of the config by their names.

@@ -15,7 +15,9 @@ pub mod value;
 
 pub use entries::Entry;
 pub use raw::{Inputs, Mistake};
-pub use resolve::{Catalog, Config, Flush, Ingest, Kafka, Log, Reference, Stream};
+pub use resolve::{
+    Aws, Catalog, CatalogPlace, Config, Flush, Ingest, Kafka, Log, Reference, Stream, WarehouseAt,
+};
 pub use secret::{Property, reads_of};
 
 use std::path::{Component, Path, PathBuf};

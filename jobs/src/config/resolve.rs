@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use weir_catalog::storage::{S3_SCHEME, Warehouse};
 use weir_contract::names::TableName;
 use weir_ingest::resume::Start;
 
@@ -16,10 +17,12 @@ use crate::cli::LogFormat;
 /// The whole config, checked. Paths are absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Folder of the tables' files.
-    pub warehouse: PathBuf,
+    /// Where the tables' files are.
+    pub warehouse: WarehouseAt,
     /// The catalog.
     pub catalog: Catalog,
+    /// AWS, where warehouse or catalog are there.
+    pub aws: Aws,
     /// Kafka.
     pub kafka: Kafka,
     /// The micro-batch loop.
@@ -34,15 +37,62 @@ pub struct Config {
     pub references: BTreeMap<String, Reference>,
 }
 
-/// The catalog: one SQLite file.
+/// Where the tables' files are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WarehouseAt {
+    /// A folder.
+    Folder(PathBuf),
+    /// A prefix of a bucket.
+    S3(Warehouse),
+}
+
+/// The catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Catalog {
-    /// The database file.
-    pub file: PathBuf,
-    /// Name inside the database.
+    /// Where it lives.
+    pub place: CatalogPlace,
+    /// Name inside an SQLite database.
     pub name: String,
     /// Snapshots that a table keeps.
     pub snapshots_max: usize,
+}
+
+/// Where a catalog lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CatalogPlace {
+    /// An SQLite file.
+    Sqlite(PathBuf),
+    /// AWS Glue, of this account or of that of the credentials.
+    Glue(Option<String>),
+}
+
+/// How to reach AWS. Unset values come from the environment of the AWS tools.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aws {
+    /// Region of bucket and catalog.
+    pub region: Option<String>,
+    /// Access key id and its secret.
+    pub keys: Option<(Property, Property)>,
+    /// Session token of temporary keys.
+    pub session_token: Option<Property>,
+    /// Role to assume.
+    pub role_arn: Option<String>,
+    /// External id of that role.
+    pub external_id: Option<String>,
+    /// Bound of one request.
+    pub timeout: Duration,
+    /// Bound of its repetitions.
+    pub retries_max: usize,
+    /// Another S3.
+    pub s3_endpoint: Option<String>,
+    /// The bucket in the path.
+    pub path_style: bool,
+    /// KMS key of new objects.
+    pub kms_key: Option<String>,
+    /// Another Glue.
+    pub glue_endpoint: Option<String>,
+    /// What Glue's databases begin with.
+    pub database_prefix: Option<String>,
 }
 
 /// How to reach Kafka.
@@ -112,8 +162,9 @@ pub fn resolve(raw: &mut Raw, folder: &Path) -> Option<Config> {
     let (streams, references) = (streams(raw, folder), references(raw, folder));
     let config = (|| {
         Some(Config {
-            warehouse: join(folder, text(raw, &["warehouse"])?),
+            warehouse: warehouse(text(raw, &["warehouse"])?, folder)?,
             catalog: catalog(raw, folder)?,
+            aws: aws(raw)?,
             kafka: kafka(raw)?,
             ingest: ingest(raw)?,
             log: log(raw)?,
@@ -127,9 +178,40 @@ pub fn resolve(raw: &mut Raw, folder: &Path) -> Option<Config> {
     config
 }
 
+fn warehouse(text: &str, folder: &Path) -> Option<WarehouseAt> {
+    Some(match text.starts_with(S3_SCHEME) {
+        true => WarehouseAt::S3(Warehouse::parse_s3(text).ok()?),
+        false => WarehouseAt::Folder(join(folder, text)),
+    })
+}
+
+fn aws(raw: &Raw) -> Option<Aws> {
+    let given = |section, name| text(raw, &[section, name]).map(Into::into);
+    let property =
+        |name: &str| Property::parse(&format!("aws.{name}"), text(raw, &["aws", name])?).ok();
+    Some(Aws {
+        region: given("aws", "region"),
+        keys: property("access_key_id").zip(property("secret_access_key")),
+        session_token: property("session_token"),
+        role_arn: given("aws", "role_arn"),
+        external_id: given("aws", "external_id"),
+        timeout: duration(raw, &["aws", "timeout"])?,
+        retries_max: count(raw, &["aws", "retries_max"])?,
+        s3_endpoint: given("s3", "endpoint"),
+        path_style: text(raw, &["s3", "addressing"])? == "path",
+        kms_key: given("s3", "kms_key"),
+        glue_endpoint: given("glue", "endpoint"),
+        database_prefix: given("glue", "database_prefix"),
+    })
+}
+
 fn catalog(raw: &Raw, folder: &Path) -> Option<Catalog> {
+    let uri = text(raw, &["catalog", "uri"])?;
     Some(Catalog {
-        file: join(folder, text(raw, &["catalog", "uri"])?.strip_prefix(SQLITE)?),
+        place: match uri.strip_prefix(GLUE) {
+            Some(account) => CatalogPlace::Glue((!account.is_empty()).then(|| account.to_string())),
+            None => CatalogPlace::Sqlite(join(folder, uri.strip_prefix(SQLITE)?)),
+        },
         name: text(raw, &["catalog", "name"])?.into(),
         snapshots_max: count(raw, &["catalog", "snapshots_max"])?,
     })
@@ -157,10 +239,7 @@ fn ingest(raw: &Raw) -> Option<Ingest> {
         },
         memory_max: number(raw, &["ingest", "memory_max"])?,
         flush: Flush {
-            interval: match raw.get(&flush("interval"))?.value {
-                Value::Duration(interval) => interval,
-                _ => return None,
-            },
+            interval: duration(raw, &flush("interval"))?,
             rows_max: count(raw, &flush("rows_max"))?,
             bytes_max: number(raw, &flush("bytes_max"))?,
         },
@@ -198,8 +277,10 @@ fn references(raw: &Raw, folder: &Path) -> Option<BTreeMap<String, Reference>> {
         .collect()
 }
 
-/// What the URI of a catalog begins with.
+/// What the URI of a catalog in SQLite begins with.
 pub const SQLITE: &str = "sqlite:///";
+/// What the URI of a catalog in Glue begins with.
+const GLUE: &str = "glue://";
 
 /// The rules that a single key's kind cannot say.
 fn rules(raw: &mut Raw) {
@@ -213,8 +294,16 @@ fn rules(raw: &mut Raw) {
             wrong.push((found.place.clone(), format!("`{}`: {message}", show_path(&path))));
         }
     };
-    check(raw, &["catalog", "uri"], &sqlite_uri);
-    check(raw, &["warehouse"], &local_path);
+    check(raw, &["catalog", "uri"], &catalog_uri);
+    check(raw, &["warehouse"], &warehouse_place);
+    for name in ["access_key_id", "secret_access_key", "session_token"] {
+        check(raw, &["aws", name], &|text| {
+            Property::parse(&format!("aws.{name}"), text).map(|_| ())
+        });
+    }
+    check(raw, &["s3", "endpoint"], &endpoint);
+    check(raw, &["glue", "endpoint"], &endpoint);
+    check(raw, &["glue", "database_prefix"], &database_prefix);
     check(raw, &["kafka", "bootstrap_servers"], &servers);
     check(raw, &["kafka", "group_prefix"], &|text| name("a group prefix", text));
     check(raw, &["kafka", "instance"], &|text| name("an instance", text));
@@ -230,23 +319,84 @@ fn rules(raw: &mut Raw) {
     wrong.extend(table_names(raw, "streams", "stream"));
     wrong.extend(table_names(raw, "references", "reference"));
     wrong.extend(batch_fits(raw));
+    wrong.extend(aws_fits(raw));
     for (place, message) in wrong {
         raw.mistake(place, message);
     }
 }
 
-fn sqlite_uri(text: &str) -> Result<(), String> {
-    match text.strip_prefix(SQLITE) {
-        Some(path) if !path.is_empty() && !path.ends_with('/') => Ok(()),
-        _ => Err(format!("expected \"sqlite:///<file>\", found {text:?}")),
+fn catalog_uri(text: &str) -> Result<(), String> {
+    let account =
+        |id: &str| id.is_empty() || id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit());
+    match (text.strip_prefix(SQLITE), text.strip_prefix(GLUE)) {
+        (Some(path), _) if !path.is_empty() && !path.ends_with('/') => Ok(()),
+        (_, Some(id)) if account(id) => Ok(()),
+        _ => Err(format!(
+            "expected \"sqlite:///<file>\", \"glue://\" or \"glue://<account of 12 digits>\", \
+             found {text:?}"
+        )),
     }
 }
 
-fn local_path(text: &str) -> Result<(), String> {
-    match text.contains("://") {
-        true => Err(format!("expected a folder of this machine, found {text:?}")),
-        false => Ok(()),
+fn warehouse_place(text: &str) -> Result<(), String> {
+    match (text.starts_with(S3_SCHEME), text.contains("://")) {
+        (true, _) => Warehouse::parse_s3(text).map(|_| ()),
+        (_, true) => Err(format!(
+            "expected a folder of this machine or \"s3://<bucket>/<prefix>\", found {text:?}"
+        )),
+        _ => Ok(()),
     }
+}
+
+fn endpoint(text: &str) -> Result<(), String> {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    match host.map(|host| host.trim_end_matches('/')) {
+        Some(host) if !host.is_empty() && !host.contains('/') => Ok(()),
+        _ => {
+            Err(format!("expected \"https://<host>\" or \"http://<host>:<port>\", found {text:?}"))
+        }
+    }
+}
+
+/// Glue's own rule for names.
+fn database_prefix(text: &str) -> Result<(), String> {
+    let valid = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    match text.len() <= 200 && text.bytes().all(valid) {
+        true => Ok(()),
+        false => Err(format!(
+            "a database has lower case letters, digits and underscores, found {text:?}"
+        )),
+    }
+}
+
+/// What must be given together, or not.
+fn aws_fits(raw: &Raw) -> Vec<(String, String)> {
+    let pairs = [
+        (["aws", "access_key_id"], ["aws", "secret_access_key"]),
+        (["aws", "secret_access_key"], ["aws", "access_key_id"]),
+        (["aws", "session_token"], ["aws", "access_key_id"]),
+        (["aws", "external_id"], ["aws", "role_arn"]),
+    ];
+    let mut wrong: Vec<(String, String)> = pairs
+        .iter()
+        .filter_map(|(given, needed)| {
+            let place = &raw.get(given)?.place;
+            let (given, needed) = match raw.get(needed) {
+                Some(_) => return None,
+                None => (given.join("."), needed.join(".")),
+            };
+            Some((place.clone(), format!("`{given}` means nothing without `{needed}`")))
+        })
+        .collect();
+    if let Some(uri) = raw.get(&["catalog", "uri"])
+        && matches!(&uri.value, Value::Text(text) if text.starts_with(GLUE))
+        && text(raw, &["warehouse"]).is_some_and(|at| !at.starts_with(S3_SCHEME))
+    {
+        let message = "`catalog.uri`: tables in Glue have their files in S3, where its readers find \
+                       them; set `warehouse` to \"s3://<bucket>/<prefix>\"";
+        wrong.push((uri.place.clone(), message.to_string()));
+    }
+    wrong
 }
 
 fn servers(text: &str) -> Result<(), String> {
@@ -330,6 +480,13 @@ fn text<'a>(raw: &'a Raw, path: &[&str]) -> Option<&'a str> {
 fn number(raw: &Raw, path: &[&str]) -> Option<u64> {
     match raw.get(path)?.value {
         Value::Number(number) => Some(number),
+        _ => None,
+    }
+}
+
+fn duration(raw: &Raw, path: &[&str]) -> Option<Duration> {
+    match raw.get(path)?.value {
+        Value::Duration(duration) => Some(duration),
         _ => None,
     }
 }

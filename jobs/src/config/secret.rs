@@ -19,9 +19,16 @@ pub enum Property {
 /// The key of the config that names the key of hashes; no property of librdkafka.
 pub const HASH_KEY: &str = "privacy.hash_key";
 
+/// The key of the config that names the secret of an AWS access key.
+pub const AWS_SECRET: &str = "aws.secret_access_key";
+/// The key of the config that names the session token of an AWS access key.
+pub const AWS_TOKEN: &str = "aws.session_token";
+
 /// The properties whose value is a secret.
-const SECRETS: [&str; 7] = [
+const SECRETS: [&str; 9] = [
     HASH_KEY,
+    AWS_SECRET,
+    AWS_TOKEN,
     "sasl.password",
     "sasl.oauthbearer.client.secret",
     "ssl.key.password",
