@@ -77,17 +77,29 @@ impl CatalogError {
 
     /// `what` failed in the Iceberg library; the class is the storage's where that was the cause.
     pub fn iceberg(what: impl Display, error: iceberg::Error) -> CatalogError {
-        let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
-        let mut class = ErrorClass::BadData;
-        while let Some(e) = cause {
-            if let Some(e) = e.downcast_ref::<object_store::Error>() {
-                class = storage_class(e);
-                break;
-            }
-            cause = e.source();
-        }
-        CatalogError::new(class, format!("{what}: {error}")).with_source(error)
+        CatalogError::reading(what, error)
     }
+
+    /// `what` failed in a library that reads files; the class is the storage's where that was the
+    /// cause: what is not reached is not damaged.
+    pub fn reading(
+        what: impl Display,
+        error: impl StdError + Send + Sync + 'static,
+    ) -> CatalogError {
+        CatalogError::new(read_class(&error), format!("{what}: {error}")).with_source(error)
+    }
+}
+
+/// The class of an error of a library that reads files.
+pub(crate) fn read_class(error: &(dyn StdError + 'static)) -> ErrorClass {
+    let mut cause = Some(error);
+    while let Some(e) = cause {
+        if let Some(e) = e.downcast_ref::<object_store::Error>() {
+            return storage_class(e);
+        }
+        cause = e.source();
+    }
+    ErrorClass::BadData
 }
 
 fn storage_class(error: &object_store::Error) -> ErrorClass {
@@ -101,6 +113,10 @@ fn storage_class(error: &object_store::Error) -> ErrorClass {
             let refused = source.downcast_ref::<Refused>().map(|refused| refused.class);
             refused.unwrap_or(match source.downcast_ref::<io::Error>().map(io::Error::kind) {
                 Some(io::ErrorKind::ReadOnlyFilesystem) => ErrorClass::Denied,
+                // A file that is shorter than its readers were told.
+                Some(io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput) => {
+                    ErrorClass::BadData
+                }
                 _ => ErrorClass::Retry,
             })
         }

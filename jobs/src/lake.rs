@@ -50,8 +50,11 @@ fn identity(aws: &Aws) -> Result<AwsOptions, Failure> {
             token: aws.session_token.as_ref().map(|t| read("aws.session_token", t)).transpose()?,
         }),
     };
-    let external_id = &aws.external_id;
-    let role = |arn: &String| AwsRole { arn: arn.clone(), external_id: external_id.clone() };
+    let role = |arn: &String| AwsRole {
+        arn: arn.clone(),
+        external_id: aws.external_id.clone(),
+        sts_endpoint: aws.sts_endpoint.clone(),
+    };
     Ok(AwsOptions {
         region: aws.region.clone(),
         keys,

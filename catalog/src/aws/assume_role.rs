@@ -28,7 +28,7 @@ pub(super) struct AssumeRole {
 impl AssumeRole {
     /// Errors: bad config.
     pub(super) fn new(role: &AwsRole, own: Identity) -> Result<AssumeRole> {
-        let sts = Signed::new(&own, "sts", None)?;
+        let sts = Signed::new(&own, "sts", role.sts_endpoint.as_deref())?;
         Ok(AssumeRole { sts, role: role.clone(), cached: Mutex::default() })
     }
 

@@ -62,6 +62,8 @@ pub struct AwsRole {
     pub arn: String,
     /// What the role's trust policy may ask for.
     pub external_id: Option<String>,
+    /// Another STS than Amazon's.
+    pub sts_endpoint: Option<String>,
 }
 
 /// Credentials that renew themselves, a region, and the bounds of a request. Cheap to clone.
@@ -84,7 +86,7 @@ impl Identity {
                 "the region is not known: set aws.region or the environment variable AWS_REGION",
             )
         })?;
-        let credentials = match &options.keys {
+        let credentials: AwsCredentialProvider = match &options.keys {
             Some(keys) => Arc::new(StaticCredentialProvider::new(AwsCredential {
                 key_id: keys.id.clone(),
                 secret_key: keys.secret.clone(),

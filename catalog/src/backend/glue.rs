@@ -75,7 +75,8 @@ impl GluePointer {
         }
         let action = format!("glue:{operation}");
         let target = format!("AWSGlue.{operation}");
-        let sent = self.glue.post(JSON, &[("x-amz-target", &target)], input.to_string()).await;
+        let sent =
+            self.glue.post(JSON, &[("x-amz-target", target.as_str())], input.to_string()).await;
         match sent {
             Ok(answer) => reply(&action, on, answer),
             Err(why) => Err(silence(&action, on, &why)),

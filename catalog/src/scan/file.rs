@@ -47,9 +47,7 @@ pub async fn rows(lake: &Lake, base: &Base, found: &Found) -> Result<Rows> {
         return Ok(batches.map(move |batch| shape(&batch?, &arrow, &path)).boxed());
     }
     let what = format!("reading {path}");
-    let failed = move |e: parquet::errors::ParquetError| {
-        CatalogError::bad_data(format!("{what}: {e}")).with_source(e)
-    };
+    let failed = move |e: parquet::errors::ParquetError| CatalogError::reading(&what, e);
     let reader = ParquetObjectReader::new(lake.store.clone(), lake.warehouse.object_path(&path)?);
     // The types are Parquet's own, whatever the writer's Arrow called them.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);

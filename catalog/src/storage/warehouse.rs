@@ -36,7 +36,7 @@ impl Warehouse {
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let prefix = prefix.trim_end_matches('/');
         let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b);
-        if bucket.len() < 3 || !bucket.bytes().all(letter) {
+        if bucket.len() < 3 || !bucket.bytes().all(letter) || prefix.starts_with('/') {
             return Err(expected());
         }
         if let Some(c) = odd_character(prefix) {

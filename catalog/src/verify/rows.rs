@@ -126,7 +126,7 @@ pub async fn read(
     deletes: Vec<FileScanTaskDeleteFile>,
 ) -> Result<FileRows> {
     let failed = |e: parquet::errors::ParquetError| {
-        CatalogError::bad_data(format!("reading {}: {e}", file.path())).with_source(e)
+        CatalogError::reading(format!("reading {}", file.path()), e)
     };
     let schema = base.metadata().current_schema();
     let reader =

@@ -135,6 +135,14 @@ pub const KEYS: &[Key] = &[
         doc: "External id that the trust policy of `aws.role_arn` asks for.",
     },
     Key {
+        path: "aws.sts_endpoint",
+        kind: Kind::Text,
+        default: Default::Unset,
+        env: true,
+        doc: "Another STS than Amazon's, which gives the role's credentials; else \
+              `AWS_ENDPOINT_URL_STS` or `AWS_ENDPOINT_URL`.",
+    },
+    Key {
         path: "aws.timeout",
         kind: Kind::Duration { min: Duration::from_millis(100), max: Duration::from_secs(60 * 60) },
         default: Default::Text("60s"),

@@ -79,6 +79,8 @@ pub struct Aws {
     pub role_arn: Option<String>,
     /// External id of that role.
     pub external_id: Option<String>,
+    /// Another STS.
+    pub sts_endpoint: Option<String>,
     /// Bound of one request.
     pub timeout: Duration,
     /// Bound of its repetitions.
@@ -195,6 +197,7 @@ fn aws(raw: &Raw) -> Option<Aws> {
         session_token: property("session_token"),
         role_arn: given("aws", "role_arn"),
         external_id: given("aws", "external_id"),
+        sts_endpoint: given("aws", "sts_endpoint"),
         timeout: duration(raw, &["aws", "timeout"])?,
         retries_max: count(raw, &["aws", "retries_max"])?,
         s3_endpoint: given("s3", "endpoint"),
@@ -301,6 +304,7 @@ fn rules(raw: &mut Raw) {
             Property::parse(&format!("aws.{name}"), text).map(|_| ())
         });
     }
+    check(raw, &["aws", "sts_endpoint"], &endpoint);
     check(raw, &["s3", "endpoint"], &endpoint);
     check(raw, &["glue", "endpoint"], &endpoint);
     check(raw, &["glue", "database_prefix"], &database_prefix);

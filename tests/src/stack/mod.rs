@@ -2,9 +2,17 @@
 //! a temporary folder, and gone when the process that started them is gone.
 
 mod client;
+mod glue;
+mod http;
 mod jars;
 mod kafka;
+mod moto;
 mod process;
+mod tap;
 
 pub use client::{Client, Delivered, Message, Producer};
+pub use glue::GlueServer;
+pub use http::{HttpServer, Reply, Request};
 pub use kafka::{Kafka, KafkaOptions};
+pub use moto::{BUCKET, Moto};
+pub use tap::{Fault, Tap};

@@ -119,6 +119,9 @@ fn judge(
             " is denied; allow it to this role (deploy/iam shows the policies, docs/aws.md what \
              they are for)",
         ),
+        (Some(416), _) => {
+            refused(ErrorClass::BadData, ": the object is shorter than the table says")
+        }
         // A redirect without a location is what a bucket of another region answers.
         (None, _) if text.contains("redirect without LOCATION") => {
             refused(ErrorClass::BadConfig, "; set `aws.region` to the region of the bucket")
@@ -149,7 +152,7 @@ mod tests {
 
     #[test]
     fn every_refusal_has_its_class_and_names_action_and_key() {
-        use ErrorClass::{BadConfig, Bug, Denied, Retry};
+        use ErrorClass::{BadConfig, BadData, Bug, Denied, Retry};
         let code = |code: &str| format!("<Error><Code>{code}</Code><Message>m</Message></Error>");
         for (status, body, class, advice) in [
             ("403 Forbidden", code("AccessDenied"), Denied, "is denied"),
@@ -161,6 +164,7 @@ mod tests {
             ("403 Forbidden", code("RequestTimeTooSkewed"), Denied, "clock"),
             ("400 Bad Request", code("KMS.DisabledException"), BadConfig, "s3.kms_key"),
             ("400 Bad Request", code("InvalidRequest"), Bug, "was refused"),
+            ("416 Range", code("InvalidRange"), BadData, "shorter"),
             ("503 Service Unavailable", code("SlowDown"), Retry, ""),
             ("500 Internal Server Error", code("InternalError"), Retry, ""),
             ("429 Too Many Requests", String::new(), Retry, ""),
