@@ -8,11 +8,13 @@ mod explain;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::client::{HttpError, HttpErrorKind};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
@@ -26,6 +28,8 @@ use explain::explain;
 
 use crate::aws::Identity;
 use crate::error::CatalogError;
+
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// How a bucket is reached and written.
 #[derive(Debug, Clone, Default)]
@@ -46,11 +50,24 @@ fn bucket_endpoint(endpoint: &str, bucket: &str, path_style: bool) -> String {
     }
 }
 
+/// Whether a request may have been done without our hearing of it.
+fn is_unanswered(error: &Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(e) = cause {
+        if let Some(e) = e.downcast_ref::<HttpError>() {
+            return matches!(e.kind(), HttpErrorKind::Timeout | HttpErrorKind::Interrupted);
+        }
+        cause = e.source();
+    }
+    false
+}
+
 /// A bucket. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct S3Store {
     inner: Arc<AmazonS3>,
     bucket: String,
+    retry: RetryConfig,
 }
 
 impl S3Store {
@@ -74,7 +91,8 @@ impl S3Store {
             CatalogError::bad_config(format!("the storage s3://{bucket} cannot be used: {e}"))
                 .with_source(e)
         })?;
-        Ok(S3Store { inner: Arc::new(inner), bucket: bucket.into() })
+        let (inner, retry) = (Arc::new(inner), identity.retry());
+        Ok(S3Store { inner, bucket: bucket.into(), retry })
     }
 
     fn told<T>(&self, action: &str, key: &str, result: Result<T>) -> Result<T> {
@@ -102,12 +120,25 @@ impl ObjectStore for S3Store {
         options: PutOptions,
     ) -> Result<PutResult> {
         let create = options.mode == PutMode::Create;
-        let put = self.inner.put_opts(location, payload.clone(), options).await;
-        match put {
-            Err(Error::AlreadyExists { .. }) if create && self.holds(location, &payload).await => {
-                Ok(PutResult { e_tag: None, version: None })
+        let begun = Instant::now();
+        let mut attempt = 0;
+        loop {
+            let put = self.inner.put_opts(location, payload.clone(), options.clone()).await;
+            let Err(error) = put else { return put };
+            let taken = create && matches!(error, Error::AlreadyExists { .. });
+            if taken && self.holds(location, &payload).await {
+                return Ok(PutResult { e_tag: None, version: None });
             }
-            put => self.told("s3:PutObject", location.as_ref(), put),
+            // The client does not repeat what it takes for not repeatable.
+            let again = create
+                && is_unanswered(&error)
+                && attempt < self.retry.max_retries
+                && begun.elapsed() < self.retry.retry_timeout;
+            if !again {
+                return self.told("s3:PutObject", location.as_ref(), Err(error));
+            }
+            tokio::time::sleep(PAUSE.saturating_mul(1 << attempt.min(6))).await;
+            attempt += 1;
         }
     }
 
