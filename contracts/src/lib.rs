@@ -8,6 +8,7 @@
 //! - [`rule`]: what must hold between the columns of a row.
 //! - [`privacy`]: keyed hashes in place of personal data.
 //! - [`class`]: the closed lists of error and reject classes.
+//! - [`yaml`]: YAML files with the place of every value.
 //! - [`names`]: every name that is written to disk or to the wire.
 //!
 //! Nothing here does IO, reads a clock or draws a random number.
@@ -22,3 +23,4 @@ pub mod progress;
 pub mod reference;
 pub mod rule;
 mod time;
+pub mod yaml;

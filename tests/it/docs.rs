@@ -74,14 +74,24 @@ const SPECIAL: [(&str, &str, Instead, &str); 12] = [
         "it takes a minute",
     ),
     ("bench/README.md", "cargo build --release --workspace", Elsewhere, "it builds for minutes"),
-    ("bench/README.md", "target/release/weir-bench ingest", Elsewhere, "by hand, for its figures"),
+    (
+        "bench/README.md",
+        "target/release/weir-bench ingest",
+        Run("weir-bench ingest --records 20000 --runs 1"),
+        "its figures take minutes",
+    ),
     (
         "bench/README.md",
         "target/release/weir-bench ingest --partitions 1,8,64 --records 2000000",
-        Elsewhere,
-        "by hand, for its figures",
+        Run("weir-bench ingest --partitions 1,3 --records 10000 --runs 1"),
+        "its figures take minutes",
     ),
-    ("bench/README.md", "target/release/weir-bench commits", Elsewhere, "by hand, for its figures"),
+    (
+        "bench/README.md",
+        "target/release/weir-bench commits",
+        Run("weir-bench commits --commits 40 --caps 5,10"),
+        "its figures take minutes",
+    ),
 ];
 
 /// A copy of the repository in which a page's commands run one after another, as in one shell.
@@ -108,6 +118,8 @@ impl Shell {
                  exec '{weir}' --output human --log-format human \"$@\"\n"
             ),
         )?;
+        let bench = binary().with_file_name("weir-bench");
+        shell.script("weir-bench", &format!("exec '{}' \"$@\"\n", bench.display()))?;
         shell.script("python", "exec \"$WEIR_PYTHON\" \"$@\"\n")?;
         Ok(shell)
     }

@@ -1,11 +1,9 @@
 //! `logicalTypeOptions` and `enum` → what a column's values may be.
 
-use super::diagnostic::{Sink, quoted};
-use super::keys::{self, Keys};
+use super::keys;
 use super::model::{Allowed, Bound, FieldType};
-use super::reader::{self, Object};
 use super::value;
-use super::yaml::{Node, Value};
+use crate::yaml::{self, Keys, Node, Object, Sink, Value, quoted};
 
 fn options(kind: FieldType) -> &'static Keys {
     match kind {
@@ -44,7 +42,7 @@ fn read_lengths(object: &Object<'_>, allowed: &mut Allowed, sink: &mut Sink<'_>)
     let mut length = |key: &str| {
         let node = object.get(key)?;
         let what = format!("`{key}` in {}", object.what);
-        reader::number(node, &what, sink, |text| {
+        yaml::number(node, &what, sink, |text| {
             text.parse::<usize>().map_err(|_| "a length is a whole number from 0".to_owned())
         })
     };
@@ -62,7 +60,7 @@ fn read_bounds(object: &Object<'_>, kind: FieldType, allowed: &mut Allowed, sink
     let mut read = |key: &str| {
         let node = object.get(key)?;
         let what = format!("`{key}` in {}", object.what);
-        reader::number(node, &what, sink, |text| bound(text, kind))
+        yaml::number(node, &what, sink, |text| bound(text, kind))
     };
     allowed.minimum = read("minimum");
     allowed.maximum = read("maximum");
@@ -111,7 +109,7 @@ fn read_enum(
         sink.push(node.at, format!("{what}: only strings and integers can have one"));
         return values;
     }
-    let Some(items) = reader::list(node, &what, sink) else { return values };
+    let Some(items) = yaml::list(node, &what, sink) else { return values };
     if items.is_empty() {
         sink.push(node.at, format!("{what} is empty, so no value would be allowed"));
     }
@@ -144,7 +142,7 @@ fn enum_value(
 ) -> Option<String> {
     let what = format!("a value in {what}");
     if kind == FieldType::String {
-        let (text, at) = reader::string(node, &what, sink)?;
+        let (text, at) = yaml::string(node, &what, sink)?;
         let length = text.chars().count();
         let fits = bounds.length_min.is_none_or(|min| length >= min)
             && bounds.length_max.is_none_or(|max| length <= max);
@@ -154,7 +152,7 @@ fn enum_value(
         }
         return Some(text.to_owned());
     }
-    let bound = reader::number(node, &what, sink, |text| bound(text, kind))?;
+    let bound = yaml::number(node, &what, sink, |text| bound(text, kind))?;
     let Bound::Exact(number) = bound else { return None };
     let inside = |limit: Option<Bound>, ok: fn(i128, i128) -> bool| match limit {
         Some(Bound::Exact(limit)) => ok(number, limit),

@@ -3,13 +3,12 @@
 use crate::names::column as names;
 
 use super::allowed;
-use super::diagnostic::{Position, Sink, quoted};
+use super::custom::custom_properties;
 use super::keys;
 use super::model::{Allowed, FieldType, Path, Policy};
-use super::reader::{self, Object};
 use super::types;
 use super::value;
-use super::yaml::{Node, Value};
+use crate::yaml::{self, Node, Object, Position, Sink, Value, quoted};
 
 /// A column as far as it could be read; the contract as a whole decides the rest.
 pub(super) struct Column<'n> {
@@ -72,15 +71,15 @@ pub(super) fn read<'n>(
     check_promises(&object, name, sink);
     let mut policy_given = false;
     let known = if reference { &[] } else { keys::WEIR_COLUMN };
-    for (property, node) in object.custom_properties(known, sink) {
+    for (property, node) in custom_properties(&object, known, sink) {
         let what = format!("`{property}` of {}", object.what);
         match property {
             "weir.path" => {
-                column.path = reader::text(node, &what, sink, path).map(|path| (path, node.at));
+                column.path = yaml::text(node, &what, sink, path).map(|path| (path, node.at));
             }
             "weir.policy" => {
                 policy_given = true;
-                column.policy = reader::text(node, &what, sink, value::policy).unwrap_or_default();
+                column.policy = yaml::text(node, &what, sink, value::policy).unwrap_or_default();
             }
             _ => {
                 column.required_for = event_types(node, &what, sink);
@@ -137,7 +136,7 @@ fn check_policy(object: &Object<'_>, column: &Column<'_>, given: bool, sink: &mu
 fn key(object: &Object<'_>, index: usize, sink: &mut Sink<'_>) -> Option<u64> {
     let position = object.get("primaryKeyPosition").and_then(|node| {
         let what = format!("`primaryKeyPosition` of {}", object.what);
-        reader::number(node, &what, sink, |text| {
+        yaml::number(node, &what, sink, |text| {
             let position = text.parse::<u64>().ok().filter(|position| *position > 0);
             position.ok_or_else(|| "a position is a whole number from 1".to_owned())
         })
@@ -196,13 +195,12 @@ fn path(text: &str) -> Result<Path, String> {
 
 fn event_types<'n>(node: &'n Node, what: &str, sink: &mut Sink<'_>) -> Vec<(&'n str, Position)> {
     let mut types: Vec<(&str, Position)> = Vec::new();
-    let Some(items) = reader::list(node, what, sink) else { return types };
+    let Some(items) = yaml::list(node, what, sink) else { return types };
     if items.is_empty() {
         sink.push(node.at, format!("{what} is empty; list event types or remove it"));
     }
     for item in items {
-        let Some((name, at)) = reader::string(item, &format!("an event type in {what}"), sink)
-        else {
+        let Some((name, at)) = yaml::string(item, &format!("an event type in {what}"), sink) else {
             continue;
         };
         if types.iter().any(|(other, _)| *other == name) {

@@ -3,18 +3,20 @@
 use crate::names::TableName;
 
 use super::column::{self, Column};
-use super::diagnostic::{Diagnostic, Position, Sink, quoted};
+use super::custom::custom_properties;
 use super::keys;
 use super::limits;
 use super::model::Contract;
-use super::reader::{self, Object};
 use super::resolve::resolve;
 use super::rules;
 use super::value;
-use super::yaml::{self, Node};
+use crate::yaml::{self, Diagnostic, Format, Node, Object, Position, Sink, quoted};
 
 /// The one version of the standard that is read.
 const API_VERSION: &str = "v3.2.0";
+/// What messages call the file.
+pub(super) const FORMAT: Format =
+    Format { noun: "contract", begins: "apiVersion: v3.2.0", docs: "docs/contracts.md" };
 
 /// Reads a contract: Open Data Contract Standard 3.2.0, the subset of `docs/contracts.md`.
 ///
@@ -24,7 +26,7 @@ const API_VERSION: &str = "v3.2.0";
 /// Every mistake of the file in the order of its lines. Where the text is not YAML, that place and
 /// what the loader found before it.
 pub fn parse(file: &str, text: &str) -> Result<Contract, Vec<Diagnostic>> {
-    let mut sink = Sink::new(file);
+    let mut sink = Sink::new(&FORMAT, file);
     let contract = yaml::load(text, &mut sink).and_then(|root| read(&root, &mut sink));
     match contract {
         Some(contract) if sink.is_empty() => Ok(contract),
@@ -48,7 +50,7 @@ fn read(root: &Node, sink: &mut Sink<'_>) -> Option<Contract> {
     let id = read_id(&object, settings.reference, sink);
     let hint = "it is MAJOR.MINOR.PATCH, for example 1.0.0";
     let version = object.require("version", hint, sink).and_then(|node| {
-        reader::text(node, "`version` of the contract", sink, |text| {
+        yaml::text(node, "`version` of the contract", sink, |text| {
             let valid = value::is_version(text);
             if valid { Ok(text.to_owned()) } else { Err("MAJOR.MINOR.PATCH is needed".into()) }
         })
@@ -122,7 +124,7 @@ fn read_description<'n>(object: &Object<'n>, sink: &mut Sink<'_>) -> &'n str {
         return "";
     };
     description.check_keys(&keys::DESCRIPTION, sink);
-    description.custom_properties(&[], sink);
+    custom_properties(&description, &[], sink);
     description.string("purpose", sink).map_or("", |(text, _)| text.trim_end())
 }
 
@@ -140,7 +142,7 @@ fn read_schema<'n>(
 ) -> Option<Schema<'n>> {
     let hint = "it lists the one object whose `properties` are the columns";
     let node = contract.require("schema", hint, sink)?;
-    let items = reader::list(node, "`schema` of the contract", sink)?;
+    let items = yaml::list(node, "`schema` of the contract", sink)?;
     let Some(first) = items.first() else {
         sink.push(node.at, format!("`schema` of the contract is empty; {hint}"));
         return None;
@@ -161,7 +163,7 @@ fn read_schema<'n>(
         sink.push(at, format!("logicalType {} of the schema; {hint}", quoted(kind)));
     }
     object.string("description", sink);
-    object.custom_properties(&[], sink);
+    custom_properties(&object, &[], sink);
     if let Some((physical, at)) = object.string("physicalName", sink)
         && let Some(table) = id.map(if reference { TableName::reference } else { TableName::raw })
         && physical != table.to_string()
@@ -174,7 +176,7 @@ fn read_schema<'n>(
         );
     }
     let node = object.require("properties", "it lists the columns", sink)?;
-    let items = reader::list(node, "`properties` of the schema", sink)?;
+    let items = yaml::list(node, "`properties` of the schema", sink)?;
     if items.is_empty() {
         sink.push(node.at, "`properties` of the schema is empty; it lists the columns");
     }

@@ -1,15 +1,7 @@
 //! The keys of Open Data Contract Standard 3.2.0: which Weir reads, which it accepts and ignores,
 //! and which it refuses because ignoring them would promise a check that nobody makes.
 
-/// The keys of one kind of mapping.
-pub(super) struct Keys {
-    /// Read.
-    pub used: &'static [&'static str],
-    /// Accepted and ignored: for people and other tools.
-    pub ignored: &'static [&'static str],
-    /// Keys of the standard that are refused, each with what to do instead.
-    pub refused: &'static [(&'static str, &'static str)],
-}
+use crate::yaml::Keys;
 
 const QUALITY: (&str, &str) = (
     "quality",

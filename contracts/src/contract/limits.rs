@@ -1,11 +1,11 @@
 //! The contract's own custom properties → its limits, and what kind of contract it is.
 
-use super::diagnostic::{Position, Sink};
+use super::custom::custom_properties;
 use super::keys;
 use super::model::{Limits, Policy};
-use super::reader::{self, Object};
 use super::topic::{self, Topic};
 use super::value;
+use crate::yaml::{self, Object, Position, Sink};
 
 /// What the contract's own custom properties say.
 #[derive(Default)]
@@ -27,49 +27,49 @@ pub(super) fn read(object: &Object<'_>, sink: &mut Sink<'_>) -> Settings {
     let mut settings = Settings::default();
     let limits = &mut settings.limits;
     let mut extra_at = None;
-    let properties = object.custom_properties(keys::WEIR_CONTRACT, sink);
+    let properties = custom_properties(object, keys::WEIR_CONTRACT, sink);
     for (property, node) in &properties {
         let (property, node) = (*property, *node);
         let what = format!("`{property}`");
         match property {
             "weir.valueBytesMax" => {
                 let read = |text: &str| within(value::size(text)?, &VALUE_BYTES, "1KiB to 16MiB");
-                set(&mut limits.value_bytes_max, reader::text(node, &what, sink, read));
+                set(&mut limits.value_bytes_max, yaml::text(node, &what, sink, read));
             }
             "weir.extraBytesMax" => {
                 extra_at = Some(node.at);
                 let read = |text: &str| within(value::size(text)?, &(0..=1 << 20), "0B to 1MiB");
-                set(&mut limits.extra_bytes_max, reader::text(node, &what, sink, read));
+                set(&mut limits.extra_bytes_max, yaml::text(node, &what, sink, read));
             }
             "weir.depthMax" => {
                 let read = |text: &str| {
                     let depth = usize::try_from(value::integer(text)?).unwrap_or(usize::MAX);
                     within(depth, &(1..=128), "1 to 128")
                 };
-                set(&mut limits.depth_max, reader::number(node, &what, sink, read));
+                set(&mut limits.depth_max, yaml::number(node, &what, sink, read));
             }
             "weir.eventTimeMin" => {
                 let read = |text: &str| {
                     within(value::time_us(text)?, &(0..=i64::MAX), "1970-01-01T00:00:00Z and later")
                 };
-                set(&mut limits.event_time_min_us, reader::text(node, &what, sink, read));
+                set(&mut limits.event_time_min_us, yaml::text(node, &what, sink, read));
             }
             "weir.skewMax" => {
                 let read =
                     |text: &str| within(value::duration_us(text)?, &(0..=7 * DAY_US), "0s to 7d");
-                set(&mut limits.skew_max_us, reader::text(node, &what, sink, read));
+                set(&mut limits.skew_max_us, yaml::text(node, &what, sink, read));
             }
             "weir.keyPolicy" => {
-                set(&mut settings.key_policy, reader::text(node, &what, sink, value::policy));
+                set(&mut settings.key_policy, yaml::text(node, &what, sink, value::policy));
             }
             "weir.keepValue" => {
                 settings.keep_value_at = Some(node.at);
-                set(&mut settings.keep_value, reader::boolean(node, &what, sink));
+                set(&mut settings.keep_value, yaml::boolean(node, &what, sink));
             }
             _ if topic::PROPERTIES.contains(&property) => {
                 settings.topic.read(property, node, sink);
             }
-            _ => set(&mut settings.reference, reader::boolean(node, &what, sink)),
+            _ => set(&mut settings.reference, yaml::boolean(node, &what, sink)),
         }
     }
     for (property, node) in &properties {

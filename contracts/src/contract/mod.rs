@@ -6,12 +6,11 @@
 
 mod allowed;
 mod column;
-mod diagnostic;
+mod custom;
 mod document;
 mod keys;
 mod limits;
 mod model;
-mod reader;
 mod resolve;
 mod rules;
 #[cfg(test)]
@@ -19,11 +18,9 @@ mod tests;
 mod topic;
 mod types;
 mod value;
-mod yaml;
 
-pub use diagnostic::Diagnostic;
-pub(crate) use diagnostic::quoted;
+pub use crate::yaml::Diagnostic;
 pub use document::parse;
 pub use model::*;
 pub use topic::{Cleanup, Retention, Topic};
-pub(crate) use value::{NAME_MAX, decimal, double, integer, is_name, nearest};
+pub(crate) use value::{NAME_MAX, decimal, double, integer, is_name};

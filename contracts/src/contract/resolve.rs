@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use crate::names::column;
 
 use super::column::Column;
-use super::diagnostic::{Position, Sink, quoted};
 use super::limits::Settings;
 use super::model::{Field, FieldType, Kind, Limits, Path, Policy, Requirement};
-use super::value;
+use crate::yaml::{Position, Sink, nearest, quoted};
 
 /// What the columns come to.
 pub(super) struct Resolved {
@@ -222,7 +221,7 @@ fn resolve_types(
         match event_types.binary_search_by(|t| t.as_str().cmp(name)) {
             Ok(index) => indexes.push(index),
             Err(_) => {
-                let nearest = value::nearest(name, event_types.iter().map(String::as_str));
+                let nearest = nearest(name, event_types.iter().map(String::as_str));
                 let advice = match nearest {
                     Some(nearest) => format!("; did you mean `{nearest}`?"),
                     None => format!(", which the enum of `{}` must list", column::EVENT_TYPE),

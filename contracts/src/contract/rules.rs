@@ -1,17 +1,15 @@
 //! The schema's `quality` → rules.
 
-use super::diagnostic::{Sink, quoted};
 use super::keys;
 use super::model::Field;
-use super::reader::{self, Object};
 use super::value;
-use super::yaml::Node;
 use crate::rule::Rule;
+use crate::yaml::{self, Node, Object, Sink, quoted};
 
 /// The rules of the list `node` over the columns `fields`.
 pub(super) fn read(node: &Node, fields: &[Field], sink: &mut Sink<'_>) -> Vec<Rule> {
     let mut rules: Vec<Rule> = Vec::new();
-    let items = reader::list(node, "`quality` of the schema", sink).unwrap_or_default();
+    let items = yaml::list(node, "`quality` of the schema", sink).unwrap_or_default();
     for (index, item) in items.iter().enumerate() {
         let Some(rule) = read_one(item, index, fields, sink) else { continue };
         if rules.iter().any(|other| other.name == rule.name) {

@@ -116,7 +116,7 @@ fn the_guide_names_every_key_that_is_known() {
         &keys::OPTIONS_JSON,
         &keys::OPTIONS_NONE,
     ];
-    let of_kind = |k: &&keys::Keys| {
+    let of_kind = |k: &&crate::yaml::Keys| {
         let refused = k.refused.iter().map(|(key, _)| *key);
         k.used.iter().chain(k.ignored).copied().chain(refused).collect::<Vec<_>>()
     };

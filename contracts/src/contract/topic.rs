@@ -2,10 +2,8 @@
 
 use std::fmt;
 
-use super::diagnostic::Sink;
-use super::reader;
 use super::value;
-use super::yaml::Node;
+use crate::yaml::{self, Node, Sink};
 
 /// What a contract asks of its topic; what it leaves open is the broker's to decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -106,17 +104,17 @@ impl Topic {
         match property {
             "weir.topicPartitions" => {
                 let read = |text: &str| count(text, PARTITIONS_MAX);
-                self.partitions = reader::number(node, &what, sink, read);
+                self.partitions = yaml::number(node, &what, sink, read);
             }
             "weir.topicReplication" => {
                 let read = |text: &str| count(text, REPLICATION_MAX);
-                self.replication = reader::number(node, &what, sink, read);
+                self.replication = yaml::number(node, &what, sink, read);
             }
-            "weir.topicRetention" => self.retention = reader::text(node, &what, sink, retention),
+            "weir.topicRetention" => self.retention = yaml::text(node, &what, sink, retention),
             _ => {
                 let wrong = "it is delete, compact, or \"compact,delete\"";
                 let read = |text: &str| Cleanup::of_config(text).ok_or_else(|| wrong.to_owned());
-                self.cleanup = reader::text(node, &what, sink, read);
+                self.cleanup = yaml::text(node, &what, sink, read);
             }
         }
     }

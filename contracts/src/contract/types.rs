@@ -1,9 +1,8 @@
 //! `logicalType` and `physicalType` → the column's type.
 
-use super::diagnostic::{Position, Sink, quoted};
 use super::model::FieldType;
-use super::reader::Object;
 use super::value;
+use crate::yaml::{Object, Position, Sink, nearest, quoted};
 
 /// The type of the column, reported where it has none, and where its logical type stands.
 pub(super) fn read(object: &Object<'_>, sink: &mut Sink<'_>) -> (Option<FieldType>, Position) {
@@ -34,7 +33,7 @@ pub(super) fn read(object: &Object<'_>, sink: &mut Sink<'_>) -> (Option<FieldTyp
         },
         "number" => number_type(object, physical, sink),
         _ => {
-            let advice = match (logical, value::nearest(logical, LOGICAL.into_iter())) {
+            let advice = match (logical, nearest(logical, LOGICAL.into_iter())) {
                 ("time", _) => "use `logicalType: string`".to_owned(),
                 ("map", _) => "use `logicalType: object`, which is kept verbatim".to_owned(),
                 ("vector", _) => "use `logicalType: array`, which is kept verbatim".to_owned(),

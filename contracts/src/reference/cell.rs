@@ -7,11 +7,10 @@ use arrow_array::builder::{
 };
 use serde::de::IgnoredAny;
 
-use crate::contract::{
-    Allowed, Bound, Field, FieldType, decimal, double, integer, nearest, quoted,
-};
+use crate::contract::{Allowed, Bound, Field, FieldType, decimal, double, integer};
 use crate::rule::Cells;
 use crate::time;
+use crate::yaml::{nearest, quoted};
 
 /// A value; times in µs, dates in days, decimals unscaled.
 #[derive(Debug, Clone, Copy, PartialEq)]

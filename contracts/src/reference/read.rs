@@ -11,9 +11,10 @@ use csv::{ByteRecord, ReaderBuilder};
 use super::cell::{self, Cell, Column, Row};
 use super::plan::rows_of;
 use super::{Mistakes, Reference, Stated};
-use crate::contract::{Requirement, nearest, quoted};
+use crate::contract::Requirement;
 use crate::rule::Truth;
 use crate::time;
+use crate::yaml::{nearest, quoted};
 
 /// Reads a file: RFC 4180 with a header that names columns of the contract in any order, UTF-8, a
 /// byte order mark allowed. An empty field is null, and so is a column that the header does not name.

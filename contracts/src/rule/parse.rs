@@ -292,7 +292,7 @@ impl<'a> Parser<'a> {
         }
         let Some(column) = self.fields.iter().position(|field| field.name == word) else {
             let names = self.fields.iter().map(|field| field.name.as_str());
-            let advice = match crate::contract::nearest(word, names) {
+            let advice = match crate::yaml::nearest(word, names) {
                 Some(nearest) => format!("; did you mean `{nearest}`?"),
                 None => String::new(),
             };

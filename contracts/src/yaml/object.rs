@@ -1,12 +1,19 @@
 //! Typed access to the members of a mapping; what is not as it must be is reported once.
 
-use super::diagnostic::{Position, Sink, quoted};
-use super::keys::{CUSTOM_PROPERTY, Keys};
-use super::value::nearest;
-use super::yaml::{Entry, Kind, Node, Value};
+use super::{Entry, Kind, Node, Position, Sink, Value, nearest, quoted};
+
+/// The keys of one kind of mapping.
+pub struct Keys {
+    /// Read.
+    pub used: &'static [&'static str],
+    /// Accepted and ignored: for people and other tools.
+    pub ignored: &'static [&'static str],
+    /// Known keys that are refused, each with what to do instead.
+    pub refused: &'static [(&'static str, &'static str)],
+}
 
 /// A mapping, with the name that messages give it.
-pub(super) struct Object<'n> {
+pub struct Object<'n> {
     /// For example ``column `price` ``.
     pub what: String,
     /// Where it begins.
@@ -44,7 +51,7 @@ impl<'n> Object<'n> {
             let known = known.chain(keys.refused.iter().map(|(key, _)| *key));
             let advice = match nearest(key, known) {
                 Some(nearest) => format!("did you mean `{nearest}`?"),
-                None => "docs/contracts.md lists the known ones".to_owned(),
+                None => format!("{} lists the known ones", sink.format.docs),
             };
             sink.push(entry.at, format!("unknown key {} in {}; {advice}", quoted(key), self.what));
         }
@@ -93,54 +100,10 @@ impl<'n> Object<'n> {
     fn member(&self, key: &str) -> String {
         format!("`{key}` of {}", self.what)
     }
-
-    /// The custom properties of Weir (their names begin with `weir.`) that stand here, each at most
-    /// once. `known` may; others are reported, those of other tools skipped.
-    pub fn custom_properties(
-        &self,
-        known: &[&'static str],
-        sink: &mut Sink<'_>,
-    ) -> Vec<(&'static str, &'n Node)> {
-        let mut found: Vec<(&'static str, &'n Node)> = Vec::new();
-        for item in self.list("customProperties", sink).unwrap_or_default() {
-            let what = format!("a custom property of {}", self.what);
-            let Some(object) = Object::new(what, item, sink) else { continue };
-            object.check_keys(&CUSTOM_PROPERTY, sink);
-            let name = object.require_string("property", "it is the property's name", sink);
-            let value = object.require("value", "it is the property's value", sink);
-            let (Some((name, at)), Some(value)) = (name, value) else { continue };
-            if !name.starts_with("weir.") {
-                continue;
-            }
-            match known.iter().find(|k| **k == name) {
-                Some(known) if found.iter().any(|(k, _)| k == known) => {
-                    sink.push(at, format!("{} has `{name}` twice", self.what));
-                }
-                Some(known) => found.push((*known, value)),
-                None => {
-                    let message =
-                        format!("unknown custom property {} in {}", quoted(name), self.what);
-                    sink.push(
-                        at,
-                        match nearest(name, known.iter().copied()) {
-                            Some(nearest) => format!("{message}; did you mean `{nearest}`?"),
-                            None if known.is_empty() => format!("{message}; none belongs here"),
-                            None => format!("{message}; known here: {}", known.join(", ")),
-                        },
-                    );
-                }
-            }
-        }
-        found
-    }
 }
 
 /// `node` as a string; `what` names it in the report.
-pub(super) fn string<'n>(
-    node: &'n Node,
-    what: &str,
-    sink: &mut Sink<'_>,
-) -> Option<(&'n str, Position)> {
+pub fn string<'n>(node: &'n Node, what: &str, sink: &mut Sink<'_>) -> Option<(&'n str, Position)> {
     match (&node.value, node.kind()?) {
         (Value::Scalar { text, .. }, Kind::String) => Some((text, node.at)),
         (Value::Scalar { text, .. }, kind) if kind != Kind::Null => {
@@ -153,7 +116,7 @@ pub(super) fn string<'n>(
 }
 
 /// `node` as a boolean.
-pub(super) fn boolean(node: &Node, what: &str, sink: &mut Sink<'_>) -> Option<bool> {
+pub fn boolean(node: &Node, what: &str, sink: &mut Sink<'_>) -> Option<bool> {
     match node.kind()? {
         Kind::Boolean(value) => Some(value),
         kind => wrong(node, what, "true or false", kind, sink),
@@ -161,7 +124,7 @@ pub(super) fn boolean(node: &Node, what: &str, sink: &mut Sink<'_>) -> Option<bo
 }
 
 /// The text of `node`, which is a number that `read` can read.
-pub(super) fn number<T>(
+pub fn number<T>(
     node: &Node,
     what: &str,
     sink: &mut Sink<'_>,
@@ -180,7 +143,7 @@ pub(super) fn number<T>(
 }
 
 /// The text of `node`, a string that `read` can read.
-pub(super) fn text<T>(
+pub fn text<T>(
     node: &Node,
     what: &str,
     sink: &mut Sink<'_>,
@@ -201,7 +164,7 @@ pub(super) fn text<T>(
 }
 
 /// The items of `node`, a list.
-pub(super) fn list<'n>(node: &'n Node, what: &str, sink: &mut Sink<'_>) -> Option<&'n [Node]> {
+pub fn list<'n>(node: &'n Node, what: &str, sink: &mut Sink<'_>) -> Option<&'n [Node]> {
     match (&node.value, node.kind()?) {
         (Value::List(items), _) => Some(items),
         (_, kind) => wrong(node, what, "a list", kind, sink),

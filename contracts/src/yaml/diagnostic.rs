@@ -1,11 +1,13 @@
-//! Mistakes in a contract file, each with its place.
+//! Mistakes in a file, each with its place.
 
 use std::fmt;
 
 /// A place in a file; line and column count from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Position {
+pub struct Position {
+    /// Line.
     pub line: usize,
+    /// Column.
     pub column: usize,
 }
 
@@ -14,7 +16,7 @@ impl Position {
     pub const START: Position = Position { line: 1, column: 1 };
 }
 
-/// One mistake in a contract file; displayed as `file:line:column: message`.
+/// One mistake in a file; displayed as `file:line:column: message`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     /// The file, as the caller named it.
@@ -35,17 +37,32 @@ impl fmt::Display for Diagnostic {
 
 impl std::error::Error for Diagnostic {}
 
+/// What a file of one kind is called, and how it begins: for messages.
+#[derive(Debug)]
+pub struct Format {
+    /// What the file holds one of, for example `contract`.
+    pub noun: &'static str,
+    /// Its first line.
+    pub begins: &'static str,
+    /// The page that explains its keys.
+    pub docs: &'static str,
+}
+
 /// Collects the mistakes of one file.
-pub(super) struct Sink<'f> {
+pub struct Sink<'f> {
+    /// What kind of file it is.
+    pub format: &'static Format,
     file: &'f str,
     list: Vec<Diagnostic>,
 }
 
 impl<'f> Sink<'f> {
-    pub fn new(file: &'f str) -> Sink<'f> {
-        Sink { file, list: Vec::new() }
+    /// Without mistakes yet; `file` as the caller names it.
+    pub fn new(format: &'static Format, file: &'f str) -> Sink<'f> {
+        Sink { format, file, list: Vec::new() }
     }
 
+    /// Adds a mistake.
     pub fn push(&mut self, at: Position, message: impl Into<String>) {
         self.list.push(Diagnostic {
             file: self.file.into(),
@@ -55,6 +72,7 @@ impl<'f> Sink<'f> {
         });
     }
 
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -67,7 +85,7 @@ impl<'f> Sink<'f> {
 }
 
 /// A value as messages show it: quoted, escaped, and cut where it is long.
-pub(crate) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     const SHOWN_MAX: usize = 60;
     match text.char_indices().nth(SHOWN_MAX) {
         Some((cut, _)) => format!("{:?}...", &text[..cut]),

@@ -1,33 +1,40 @@
 //! YAML text → a tree of nodes with their places.
 //!
-//! A loader of our own over the parser's events, because a contract's numbers must keep their text
+//! A loader of our own over the parser's events, because numbers must keep their text
 //! (a bound of a decimal is exact) and every duplicate key must be reported, not the first alone.
 
 use saphyr::{Marker, Scalar, ScalarStyle};
 use saphyr_parser::{Event, Parser};
 
-use super::diagnostic::{Position, Sink, quoted};
+use super::{Format, Position, Sink, quoted};
 
-/// Greatest nesting of lists and mappings in a contract file.
+/// Greatest nesting of lists and mappings in a file.
 const DEPTH_MAX: usize = 32;
-/// Greatest size of a contract file, bytes.
+/// Greatest size of a file, bytes.
 const BYTES_MAX: usize = 1 << 20;
 
 /// A value and its place.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Node {
+pub struct Node {
+    /// Where it begins.
     pub at: Position,
+    /// What it is.
     pub value: Value,
 }
 
+/// A value.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
+pub enum Value {
     /// A scalar's text; `plain` if it stood without quotes and is no block of text.
     Scalar {
+        /// As it was written, without quotes.
         text: String,
+        /// Whether it stood without quotes.
         plain: bool,
     },
+    /// A list.
     List(Vec<Node>),
+    /// A mapping.
     Map(Vec<Entry>),
     /// Something that has already been reported.
     Invalid,
@@ -35,21 +42,31 @@ pub(super) enum Value {
 
 /// A member of a mapping. Keys of one mapping are unique: later ones are reported and left out.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Entry {
+pub struct Entry {
+    /// Its name.
     pub key: String,
+    /// Where the name stands.
     pub at: Position,
+    /// Its value.
     pub value: Node,
 }
 
 /// What a value is; a scalar by the YAML 1.2 core schema. Integers beyond 64 bits are numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
+    /// Empty or `null`.
     Null,
+    /// `true` or `false`.
     Boolean(bool),
+    /// A whole number of 64 bits.
     Integer,
+    /// Another number.
     Number,
+    /// A string.
     String,
+    /// A list.
     List,
+    /// A mapping.
     Map,
 }
 
@@ -93,9 +110,10 @@ fn plain_kind(text: &str) -> Kind {
 }
 
 /// The file's one document. Mistakes go to `sink`; `None` where no tree could be built.
-pub(super) fn load(text: &str, sink: &mut Sink<'_>) -> Option<Node> {
+pub fn load(text: &str, sink: &mut Sink<'_>) -> Option<Node> {
     if text.len() > BYTES_MAX {
-        let message = format!("the file has {} bytes; a contract has at most 1 MiB", text.len());
+        let message =
+            format!("the file has {} bytes; a {} has at most 1 MiB", text.len(), sink.format.noun);
         sink.push(Position::START, message);
         return None;
     }
@@ -114,10 +132,8 @@ pub(super) fn load(text: &str, sink: &mut Sink<'_>) -> Option<Node> {
         }
     }
     if builder.root.is_none() {
-        sink.push(
-            Position::START,
-            "the file is empty; a contract begins with `apiVersion: v3.2.0`",
-        );
+        let Format { noun, begins, .. } = sink.format;
+        sink.push(Position::START, format!("the file is empty; a {noun} begins with `{begins}`"));
     }
     builder.root
 }
@@ -176,7 +192,11 @@ impl Builder {
                 None => {}
             },
             Event::DocumentStart(_) if self.root.is_some() => {
-                sink.push(at, "a second YAML document begins here; a file holds one contract");
+                let noun = sink.format.noun;
+                sink.push(
+                    at,
+                    format!("a second YAML document begins here; a file holds one {noun}"),
+                );
                 return false;
             }
             _ => {}
@@ -259,7 +279,8 @@ mod tests {
 
     #[test]
     fn places_and_text_survive() {
-        let mut sink = Sink::new("t");
+        let format = &Format { noun: "test", begins: "a: 1", docs: "docs" };
+        let mut sink = Sink::new(format, "t");
         let root = load("a: 1.50\nb:\n  - \"2\"\n  - ä: |\n      x\n", &mut sink);
         assert!(sink.is_empty());
         let Some(Node { value: Value::Map(entries), .. }) = root else { panic!("{root:?}") };
