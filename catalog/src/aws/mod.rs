@@ -20,6 +20,9 @@ use crate::error::{CatalogError, Result};
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an idle connection is kept: less than servers do, so that no commit is sent into one that
+/// is being closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// The longest pause between two tries.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
@@ -148,6 +151,7 @@ fn client(timeout: Duration) -> ClientOptions {
     ClientOptions::new()
         .with_timeout(timeout)
         .with_connect_timeout(CONNECT_TIMEOUT.min(timeout))
+        .with_pool_idle_timeout(IDLE_TIMEOUT)
         .with_allow_http(true)
 }
 

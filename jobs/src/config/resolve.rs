@@ -8,6 +8,7 @@ use weir_catalog::storage::{S3_SCHEME, Warehouse};
 use weir_contract::names::TableName;
 use weir_ingest::resume::Start;
 
+use super::aws::{self, Aws};
 use super::join;
 use super::raw::{Found, Raw, show_path};
 use super::secret::{HASH_KEY, Property};
@@ -64,37 +65,6 @@ pub enum CatalogPlace {
     Sqlite(PathBuf),
     /// AWS Glue, of this account or of that of the credentials.
     Glue(Option<String>),
-}
-
-/// How to reach AWS. Unset values come from the environment of the AWS tools.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Aws {
-    /// Region of bucket and catalog.
-    pub region: Option<String>,
-    /// Access key id and its secret.
-    pub keys: Option<(Property, Property)>,
-    /// Session token of temporary keys.
-    pub session_token: Option<Property>,
-    /// Role to assume.
-    pub role_arn: Option<String>,
-    /// External id of that role.
-    pub external_id: Option<String>,
-    /// Another STS.
-    pub sts_endpoint: Option<String>,
-    /// Bound of one request.
-    pub timeout: Duration,
-    /// Bound of its repetitions.
-    pub retries_max: usize,
-    /// Another S3.
-    pub s3_endpoint: Option<String>,
-    /// The bucket in the path.
-    pub path_style: bool,
-    /// KMS key of new objects.
-    pub kms_key: Option<String>,
-    /// Another Glue.
-    pub glue_endpoint: Option<String>,
-    /// What Glue's databases begin with.
-    pub database_prefix: Option<String>,
 }
 
 /// How to reach Kafka.
@@ -166,7 +136,7 @@ pub fn resolve(raw: &mut Raw, folder: &Path) -> Option<Config> {
         Some(Config {
             warehouse: warehouse(text(raw, &["warehouse"])?, folder)?,
             catalog: catalog(raw, folder)?,
-            aws: aws(raw)?,
+            aws: aws::resolve(raw)?,
             kafka: kafka(raw)?,
             ingest: ingest(raw)?,
             log: log(raw)?,
@@ -184,27 +154,6 @@ fn warehouse(text: &str, folder: &Path) -> Option<WarehouseAt> {
     Some(match text.starts_with(S3_SCHEME) {
         true => WarehouseAt::S3(Warehouse::parse_s3(text).ok()?),
         false => WarehouseAt::Folder(join(folder, text)),
-    })
-}
-
-fn aws(raw: &Raw) -> Option<Aws> {
-    let given = |section, name| text(raw, &[section, name]).map(Into::into);
-    let property =
-        |name: &str| Property::parse(&format!("aws.{name}"), text(raw, &["aws", name])?).ok();
-    Some(Aws {
-        region: given("aws", "region"),
-        keys: property("access_key_id").zip(property("secret_access_key")),
-        session_token: property("session_token"),
-        role_arn: given("aws", "role_arn"),
-        external_id: given("aws", "external_id"),
-        sts_endpoint: given("aws", "sts_endpoint"),
-        timeout: duration(raw, &["aws", "timeout"])?,
-        retries_max: count(raw, &["aws", "retries_max"])?,
-        s3_endpoint: given("s3", "endpoint"),
-        path_style: text(raw, &["s3", "addressing"])? == "path",
-        kms_key: given("s3", "kms_key"),
-        glue_endpoint: given("glue", "endpoint"),
-        database_prefix: given("glue", "database_prefix"),
     })
 }
 
@@ -283,7 +232,7 @@ fn references(raw: &Raw, folder: &Path) -> Option<BTreeMap<String, Reference>> {
 /// What the URI of a catalog in SQLite begins with.
 pub const SQLITE: &str = "sqlite:///";
 /// What the URI of a catalog in Glue begins with.
-const GLUE: &str = "glue://";
+pub(super) const GLUE: &str = "glue://";
 
 /// The rules that a single key's kind cannot say.
 fn rules(raw: &mut Raw) {
@@ -299,15 +248,9 @@ fn rules(raw: &mut Raw) {
     };
     check(raw, &["catalog", "uri"], &catalog_uri);
     check(raw, &["warehouse"], &warehouse_place);
-    for name in ["access_key_id", "secret_access_key", "session_token"] {
-        check(raw, &["aws", name], &|text| {
-            Property::parse(&format!("aws.{name}"), text).map(|_| ())
-        });
+    for (path, rule) in aws::RULES {
+        check(raw, &path, &rule);
     }
-    check(raw, &["aws", "sts_endpoint"], &endpoint);
-    check(raw, &["s3", "endpoint"], &endpoint);
-    check(raw, &["glue", "endpoint"], &endpoint);
-    check(raw, &["glue", "database_prefix"], &database_prefix);
     check(raw, &["kafka", "bootstrap_servers"], &servers);
     check(raw, &["kafka", "group_prefix"], &|text| name("a group prefix", text));
     check(raw, &["kafka", "instance"], &|text| name("an instance", text));
@@ -323,7 +266,7 @@ fn rules(raw: &mut Raw) {
     wrong.extend(table_names(raw, "streams", "stream"));
     wrong.extend(table_names(raw, "references", "reference"));
     wrong.extend(batch_fits(raw));
-    wrong.extend(aws_fits(raw));
+    wrong.extend(aws::fits(raw));
     for (place, message) in wrong {
         raw.mistake(place, message);
     }
@@ -350,57 +293,6 @@ fn warehouse_place(text: &str) -> Result<(), String> {
         )),
         _ => Ok(()),
     }
-}
-
-fn endpoint(text: &str) -> Result<(), String> {
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    match host.map(|host| host.trim_end_matches('/')) {
-        Some(host) if !host.is_empty() && !host.contains('/') => Ok(()),
-        _ => {
-            Err(format!("expected \"https://<host>\" or \"http://<host>:<port>\", found {text:?}"))
-        }
-    }
-}
-
-/// Glue's own rule for names.
-fn database_prefix(text: &str) -> Result<(), String> {
-    let valid = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-    match text.len() <= 200 && text.bytes().all(valid) {
-        true => Ok(()),
-        false => Err(format!(
-            "a database has lower case letters, digits and underscores, found {text:?}"
-        )),
-    }
-}
-
-/// What must be given together, or not.
-fn aws_fits(raw: &Raw) -> Vec<(String, String)> {
-    let pairs = [
-        (["aws", "access_key_id"], ["aws", "secret_access_key"]),
-        (["aws", "secret_access_key"], ["aws", "access_key_id"]),
-        (["aws", "session_token"], ["aws", "access_key_id"]),
-        (["aws", "external_id"], ["aws", "role_arn"]),
-    ];
-    let mut wrong: Vec<(String, String)> = pairs
-        .iter()
-        .filter_map(|(given, needed)| {
-            let place = &raw.get(given)?.place;
-            let (given, needed) = match raw.get(needed) {
-                Some(_) => return None,
-                None => (given.join("."), needed.join(".")),
-            };
-            Some((place.clone(), format!("`{given}` means nothing without `{needed}`")))
-        })
-        .collect();
-    if let Some(uri) = raw.get(&["catalog", "uri"])
-        && matches!(&uri.value, Value::Text(text) if text.starts_with(GLUE))
-        && text(raw, &["warehouse"]).is_some_and(|at| !at.starts_with(S3_SCHEME))
-    {
-        let message = "`catalog.uri`: tables in Glue have their files in S3, where its readers find \
-                       them; set `warehouse` to \"s3://<bucket>/<prefix>\"";
-        wrong.push((uri.place.clone(), message.to_string()));
-    }
-    wrong
 }
 
 fn servers(text: &str) -> Result<(), String> {
@@ -474,7 +366,7 @@ fn batch_fits(raw: &Raw) -> Option<(String, String)> {
     })
 }
 
-fn text<'a>(raw: &'a Raw, path: &[&str]) -> Option<&'a str> {
+pub(super) fn text<'a>(raw: &'a Raw, path: &[&str]) -> Option<&'a str> {
     match &raw.get(path)?.value {
         Value::Text(text) => Some(text),
         _ => None,
@@ -488,13 +380,13 @@ fn number(raw: &Raw, path: &[&str]) -> Option<u64> {
     }
 }
 
-fn duration(raw: &Raw, path: &[&str]) -> Option<Duration> {
+pub(super) fn duration(raw: &Raw, path: &[&str]) -> Option<Duration> {
     match raw.get(path)?.value {
         Value::Duration(duration) => Some(duration),
         _ => None,
     }
 }
 
-fn count(raw: &Raw, path: &[&str]) -> Option<usize> {
+pub(super) fn count(raw: &Raw, path: &[&str]) -> Option<usize> {
     usize::try_from(number(raw, path)?).ok()
 }
