@@ -72,7 +72,7 @@ impl CatalogError {
     /// `what` failed in the storage.
     pub fn storage(what: impl Display, error: object_store::Error) -> CatalogError {
         let class = storage_class(&error);
-        CatalogError::new(class, format!("{what}: {error}")).with_source(error)
+        CatalogError::new(class, format!("{what}: {}", plainly(&error))).with_source(error)
     }
 
     /// `what` failed in the Iceberg library; the class is the storage's where that was the cause.
@@ -86,8 +86,21 @@ impl CatalogError {
         what: impl Display,
         error: impl StdError + Send + Sync + 'static,
     ) -> CatalogError {
-        CatalogError::new(read_class(&error), format!("{what}: {error}")).with_source(error)
+        let message = format!("{what}: {}", plainly(&error));
+        CatalogError::new(read_class(&error), message).with_source(error)
     }
+}
+
+/// An error without the layers around what the storage said and means, where it said that.
+fn plainly(error: &(dyn StdError + 'static)) -> String {
+    let mut cause = Some(error);
+    while let Some(e) = cause {
+        if let Some(refused) = e.downcast_ref::<Refused>() {
+            return refused.to_string();
+        }
+        cause = e.source();
+    }
+    error.to_string()
 }
 
 /// The class of an error of a library that reads files.

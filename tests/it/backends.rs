@@ -11,7 +11,7 @@ use weir_catalog::backend::Outcome;
 use weir_contract::names::TableName;
 
 use crate::readers::table::{Filler, RECORDS, TABLE};
-use place::{Place, in_all};
+use place::in_all;
 
 /// Processes that commit at once.
 const WRITERS: i32 = 4;
@@ -111,7 +111,7 @@ fn a_lake_refuses_what_stands_elsewhere_by_name() -> Result<()> {
         let lake = place.lake()?;
         Filler::new()?.table(&lake).await?;
         for elsewhere in ["s3://another/raw/t/data/x.parquet", "gs://lake/x", "relative/x"] {
-            let error = lake.warehouse.object_path(elsewhere).err().expect("refused").to_string();
+            let error = lake.warehouse.object_path(elsewhere).expect_err("refused").to_string();
             ensure!(error.contains(elsewhere), "{place}: {error}");
         }
         Ok(())

@@ -11,6 +11,7 @@ import json
 import sys
 
 import boto3
+import duckdb_extension_httpfs
 import pyarrow.compute as pc
 from compare import duckdb_connection
 from pyiceberg.catalog.glue import GlueCatalog
@@ -37,7 +38,7 @@ def by_pyiceberg(endpoint, database, table):
 
 
 def by_duckdb(endpoint, location):
-    duckdb = duckdb_connection()
+    duckdb = duckdb_connection(duckdb_extension_httpfs)
     duckdb.execute(
         "CREATE SECRET (TYPE s3, KEY_ID 'test', SECRET 'test', REGION '" + REGION + "', "
         "ENDPOINT '" + endpoint.removeprefix("http://") + "', URL_STYLE 'path', USE_SSL false)"

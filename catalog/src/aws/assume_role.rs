@@ -16,6 +16,8 @@ use crate::storage::element;
 /// Credentials are renewed so long before they expire.
 const MARGIN: Duration = Duration::from_secs(5 * 60);
 const SESSION: &str = "weir";
+/// The name in errors that may pass.
+pub(super) const STS: &str = "STS";
 
 /// Asks STS for the role's credentials, in the name of another identity.
 #[derive(Debug)]
@@ -38,7 +40,7 @@ impl AssumeRole {
             ("Action", "AssumeRole"),
             ("Version", "2011-06-15"),
             ("RoleSessionName", SESSION),
-            ("RoleArn", &self.role.arn),
+            ("RoleArn", self.role.arn.as_str()),
         ];
         let external = self.role.external_id.iter().map(|id| ("ExternalId", id.as_str()));
         let body = form_encoded(form.into_iter().chain(external));
@@ -71,7 +73,7 @@ impl CredentialProvider for AssumeRole {
         let (credential, life) = self.ask().await.map_err(|(why, passes)| {
             let source = format!("sts:AssumeRole of {} failed: {why}", self.role.arn).into();
             match passes {
-                true => Error::Generic { store: "STS", source },
+                true => Error::Generic { store: STS, source },
                 false => Error::Unauthenticated { path: self.role.arn.clone(), source },
             }
         })?;

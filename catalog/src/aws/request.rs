@@ -11,6 +11,7 @@ use object_store::client::{
 };
 
 use super::Identity;
+use super::assume_role::STS;
 use crate::error::{CatalogError, Result};
 
 /// The client of one service.
@@ -56,7 +57,8 @@ impl Signed {
         configured: Option<&str>,
     ) -> Result<Signed> {
         let endpoint = identity.endpoint(service, configured);
-        let uri = format!("{}/", endpoint.trim_end_matches('/')).parse().map_err(|e| {
+        let root = format!("{}/", endpoint.trim_end_matches('/'));
+        let uri = root.parse::<Uri>().map_err(|e| {
             CatalogError::bad_config(format!("the endpoint {endpoint:?} of {service}: {e}"))
         })?;
         let client = ReqwestConnector::default().connect(&identity.client()).map_err(|e| {
@@ -85,7 +87,8 @@ impl Signed {
         let credentials = &self.identity.credentials;
         let credential = credentials.get_credential().await.map_err(|e| Unanswered {
             unsent: true,
-            anonymous: true,
+            // What STS does not answer now it may answer later.
+            anonymous: !matches!(e, object_store::Error::Generic { store: STS, .. }),
             text: format!("no credentials for {}: {e}", self.service),
         })?;
         AwsAuthorizer::new(&credential, self.service, &self.identity.region)

@@ -19,7 +19,7 @@ use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
-    Result,
+    Result, RetryConfig,
 };
 
 pub use explain::Refused;
@@ -60,6 +60,11 @@ fn is_unanswered(error: &Error) -> bool {
         cause = e.source();
     }
     false
+}
+
+/// Whether another request for the name has not come to its end: one of ours, unanswered.
+fn is_in_flight(error: &Error) -> bool {
+    error.to_string().contains("ConditionalRequestConflict")
 }
 
 /// A bucket. Cheap to clone.
@@ -131,7 +136,7 @@ impl ObjectStore for S3Store {
             }
             // The client does not repeat what it takes for not repeatable.
             let again = create
-                && is_unanswered(&error)
+                && (is_unanswered(&error) || taken && is_in_flight(&error))
                 && attempt < self.retry.max_retries
                 && begun.elapsed() < self.retry.retry_timeout;
             if !again {

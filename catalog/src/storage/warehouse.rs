@@ -67,7 +67,7 @@ impl Warehouse {
             Warehouse::Local(_) => local_path(location),
             Warehouse::S3 { bucket, .. } => S3_SCHEMES
                 .iter()
-                .find_map(|scheme| location.strip_prefix(scheme)?.strip_prefix(&**bucket))
+                .find_map(|scheme| location.strip_prefix(*scheme)?.strip_prefix(&**bucket))
                 .and_then(|rest| rest.strip_prefix('/'))
                 .filter(|key| !key.is_empty()),
         };

@@ -58,7 +58,8 @@ impl HttpServer {
         let listener = TcpListener::bind("127.0.0.1:0").context("a port of 127.0.0.1")?;
         let address = listener.local_addr()?;
         let ended = Arc::new(AtomicBool::new(false));
-        let (handler, over): (Arc<Handler>, _) = (Arc::new(handler), ended.clone());
+        let handler: Arc<Handler> = Arc::new(handler);
+        let over = ended.clone();
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 if over.load(Ordering::Relaxed) {
