@@ -128,7 +128,7 @@ pub async fn foreign(lake: &Lake, added: Vec<NewFile>, removed: &[String]) -> Ba
 /// The same on any table.
 pub async fn foreign_on(lake: &Lake, base: Base, added: Vec<NewFile>, removed: &[String]) -> Base {
     let snapshot_id = lake.env.ids.snapshot_id();
-    let change = FileChange { snapshot_id, added: &added, removed };
+    let change = FileChange { snapshot_id, added: &added, removed, cluster: false };
     let mut listed = write_snapshot(lake, &base, &change).await.expect("a snapshot");
     add_totals(&mut listed.summary, base.metadata().current_snapshot().map(|s| &**s));
     add_snapshot(lake, &base, snapshot_id, listed.location, listed.summary).await

@@ -18,6 +18,7 @@ use crate::backend::{
 use crate::encode::{FileFormat, ParquetFormat, TableSchema};
 use crate::env::Env;
 use crate::error::{CatalogError, Result};
+use crate::ladder::Ladder;
 use crate::look::chain;
 use crate::storage::{
     self, Disk, LocalDisk, S3Options, S3Store, SyncedStore, Warehouse, odd_character,
@@ -28,6 +29,8 @@ use crate::storage::{
 pub struct LakeOptions {
     /// Untagged snapshots that a table keeps; older ones expire with the commits.
     pub snapshots_max: usize,
+    /// Which snapshots the commits tag, so that they do not expire.
+    pub ladder: Ladder,
     /// Metadata files that a table keeps besides the current one.
     pub metadata_log_max: usize,
     /// How often a commit is tried before it gives up with `retry`.
@@ -42,6 +45,7 @@ impl Default for LakeOptions {
     fn default() -> LakeOptions {
         LakeOptions {
             snapshots_max: 500,
+            ladder: Ladder::default(),
             metadata_log_max: 20,
             attempts_max: 20,
             unknown_wait_max: Duration::from_secs(60),

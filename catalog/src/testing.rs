@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use arrow_array::builder::{Decimal128Builder, StringBuilder, TimestampMicrosecondBuilder};
 use arrow_array::{ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch};
+use futures::future::BoxFuture;
 use iceberg::spec::{FormatVersion, SortOrder, TableMetadataBuilder, UnboundPartitionSpec};
 use tempfile::TempDir;
 use weir_contract::contract::{Allowed, Contract, Field, FieldType, Path, Requirement};
@@ -13,6 +16,7 @@ use weir_contract::progress::{Fence, Step, Steps, Verdict};
 
 use crate::backend::Loaded;
 use crate::commit::{Change, Committed, Decision, Receipt, commit};
+use crate::env::{Clock, SystemClock};
 use crate::error::Result;
 use crate::files::NewFile;
 use crate::schema::raw_iceberg_schema;
@@ -93,6 +97,27 @@ pub fn loaded_at(location: &str) -> Loaded {
             .expect("metadata");
     let metadata = Arc::new(built.metadata);
     Loaded { location: location.into(), metadata, refs: BTreeMap::new() }
+}
+
+/// The machine's clock, moved on by hand.
+#[derive(Debug, Default)]
+pub struct MovedClock(AtomicI64);
+
+impl MovedClock {
+    pub fn pass(&self, duration: Duration) {
+        let ms = i64::try_from(duration.as_millis()).expect("a duration");
+        self.0.fetch_add(ms, Ordering::Relaxed);
+    }
+}
+
+impl Clock for MovedClock {
+    fn now_ms(&self) -> i64 {
+        SystemClock.now_ms() + self.0.load(Ordering::Relaxed)
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        SystemClock.sleep(duration)
+    }
 }
 
 pub fn options() -> LakeOptions {

@@ -125,6 +125,13 @@ impl Batch {
         slots.filter(|(_, slot)| slot.is_some()).map(|(i, _)| i as i32).collect()
     }
 
+    /// The partitions that are being read, with the next offset that is in no batch.
+    pub fn positions(&self) -> Vec<(i32, i64)> {
+        let slots = self.slots.iter().enumerate();
+        let at = slots.filter_map(|(i, slot)| Some((i as i32, slot.as_ref()?.position)));
+        at.filter(|(_, position)| *position != i64::MAX).collect()
+    }
+
     /// Whether the open batch holds anything of one of `partitions`.
     pub fn touches(&self, partitions: &[i32]) -> bool {
         partitions.iter().any(|p| {
@@ -203,6 +210,12 @@ impl Batch {
         let slots = self.slots.iter_mut().enumerate();
         let steps = slots.filter_map(|(i, slot)| Some((i as i32, slot.as_mut()?.step.take()?)));
         Ok((steps.collect(), std::mem::take(&mut self.rejected)))
+    }
+
+    /// Decodes by another contract from the next record on; the batch must be closed, or empty.
+    pub fn decode_by(&mut self, decoder: Decoder) {
+        debug_assert_eq!(self.decoder.rows(), 0);
+        self.decoder = decoder;
     }
 
     /// Throws the batch away; returns how many records it held. The partitions stay held, but nothing

@@ -1,5 +1,7 @@
 //! The command line. What is written here is what `weir --help` and `docs/reference.md` say.
 
+mod models;
+
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -10,6 +12,13 @@ use weir_contract::class::RejectClass;
 use weir_ingest::resume::AcceptKind;
 
 use crate::config::value::parse_duration;
+use models::{COMPILE_HELP, LINEAGE_HELP, LS_HELP, SHOW_HELP, TEST_HELP};
+pub use models::{Compile, Lineage, Ls, Selection, Show, Test};
+
+mod history;
+
+use history::{APPLY_HELP, PLAN_HELP, REGISTER_HELP, ROLLBACK_HELP, SNAPSHOTS_HELP, TAG_HELP};
+pub use history::{Evolve, Register, Rollback, Snapshots, Tag};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -124,8 +133,17 @@ pub enum Command {
     /// List the tables of the lake.
     Tables,
     /// List the snapshots of a table that still stand.
-    #[command(after_help = "Example:\n  weir snapshots raw.vending_health")]
+    #[command(after_help = SNAPSHOTS_HELP)]
     Snapshots(Snapshots),
+    /// Give a state of a table a name, so that it does not expire.
+    #[command(after_help = TAG_HELP)]
+    Tag(Tag),
+    /// Make an earlier state of a table the current one, its progress included.
+    #[command(after_help = ROLLBACK_HELP)]
+    Rollback(Rollback),
+    /// Put tables into the catalog by their metadata files: one, or all of a lost catalog.
+    #[command(after_help = REGISTER_HELP)]
+    Register(Register),
     /// Run one SQL query over the lake.
     #[command(after_help = QUERY_HELP)]
     Query(Query),
@@ -138,9 +156,30 @@ pub enum Command {
     /// Put rejected rows through today's contracts; what these accept becomes accepted rows.
     #[command(after_help = REDRIVE_HELP)]
     Redrive(Redrive),
+    /// Keep tables healthy: compact small files, cluster manifests, sweep away files of nobody's.
+    #[command(after_help = MAINTAIN_HELP)]
+    Maintain(Maintain),
+    /// Delete rows past the retention of their contracts.
+    #[command(after_help = RETAIN_HELP)]
+    Retain(Retain),
     /// Find a record's row, file and snapshot, or what is in a file or a snapshot.
     #[command(after_help = WHERE_HELP)]
     Where(Where),
+    /// List the SQL models.
+    #[command(after_help = LS_HELP)]
+    Ls(Ls),
+    /// Check the SQL models against the columns of their inputs, and write their SQL down.
+    #[command(after_help = COMPILE_HELP)]
+    Compile(Compile),
+    /// Compute some rows of a SQL model.
+    #[command(after_help = SHOW_HELP)]
+    Show(Show),
+    /// Run the tests of the SQL models; exit 1 if one fails.
+    #[command(after_help = TEST_HELP)]
+    Test(Test),
+    /// Tell from which columns those of SQL models come.
+    #[command(after_help = LINEAGE_HELP)]
+    Lineage(Lineage),
     /// Show every key of the config with its value and where that was given.
     Config,
     /// Work on data contracts.
@@ -160,14 +199,26 @@ impl Command {
             Command::Verify(_) => "verify",
             Command::Tables => "tables",
             Command::Snapshots(_) => "snapshots",
+            Command::Tag(_) => "tag",
+            Command::Rollback(_) => "rollback",
+            Command::Register(_) => "register",
             Command::Query(_) => "query",
             Command::Simulate(_) => "simulate",
             Command::Rejects(_) => "rejects",
             Command::Redrive(_) => "redrive",
+            Command::Maintain(_) => "maintain",
+            Command::Retain(_) => "retain",
             Command::Where(_) => "where",
+            Command::Ls(_) => "ls",
+            Command::Compile(_) => "compile",
+            Command::Show(_) => "show",
+            Command::Test(_) => "test",
+            Command::Lineage(_) => "lineage",
             Command::Config => "config",
             Command::Contracts(Contracts::Check(_)) => "contracts check",
             Command::Contracts(Contracts::Infer(_)) => "contracts infer",
+            Command::Contracts(Contracts::Plan(_)) => "contracts plan",
+            Command::Contracts(Contracts::Apply(_)) => "contracts apply",
         }
     }
 }
@@ -266,6 +317,27 @@ Examples:
   weir redrive --stream vending.health --class out_of_range
   weir redrive --stream vending.health --partition 0 --offsets 1000..2000";
 
+const MAINTAIN_HELP: &str = "\
+Of each table: small files of a day become few large ones, sorted, with the same rows; manifests are
+clustered by partition; and files that nobody refers to are deleted if a run at least 24 hours ago
+found the same. It can be killed at any time and run again, and ingest, redrive, other engines and a
+second `weir maintain` may run meanwhile: what they change is left to them. Run it once an hour; where
+there is nothing to do it does nothing. docs/maintenance.md says what is left alone, and why.
+
+Examples:
+  weir maintain --dry-run
+  weir maintain raw.vending_health --time-max 20m";
+
+const RETAIN_HELP: &str = "\
+A contract says how long rows are kept: slaProperties with the property retention for accepted rows,
+which go by whole days of event time, and weir.rejectRetention for rejected ones, which go by their
+Kafka time. Deleted rows are counted as removed in the table's progress, with the reason in the
+snapshot, so that `weir verify` stays clean. Snapshots and tags that stand still show them.
+
+Examples:
+  weir retain --dry-run
+  weir retain --stream vending.health";
+
 const WHERE_HELP: &str = "\
 Files are found by the bounds in the table's metadata, also after compaction; only those that may
 hold the offset are read. For an offset without a row it says why. --trace and --event read one
@@ -339,6 +411,37 @@ pub struct Redrive {
     #[arg(long)]
     pub dry_run: bool,
     /// Exit 99 where no row is accepted that was not before.
+    #[arg(long)]
+    pub exit_99_when_idle: bool,
+}
+
+/// `weir maintain`.
+#[derive(Debug, Args)]
+pub struct Maintain {
+    /// Tables such as raw.vending_health [default: all that ingest and seed write].
+    #[arg(value_name = "TABLE")]
+    pub tables: Vec<String>,
+    /// Only say what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Begin nothing more after so long; the next run goes on.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub time_max: Option<std::time::Duration>,
+    /// Exit 99 where there was nothing to do.
+    #[arg(long)]
+    pub exit_99_when_idle: bool,
+}
+
+/// `weir retain`.
+#[derive(Debug, Args)]
+pub struct Retain {
+    /// Only this stream; may be given again [default: all streams of the config].
+    #[arg(long = "stream", value_name = "STREAM")]
+    pub streams: Vec<String>,
+    /// Only say what would be deleted.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Exit 99 where there was nothing to do.
     #[arg(long)]
     pub exit_99_when_idle: bool,
 }
@@ -478,14 +581,6 @@ pub struct Verify {
     pub json: bool,
 }
 
-/// `weir snapshots`.
-#[derive(Debug, Args)]
-pub struct Snapshots {
-    /// A table such as raw.vending_health.
-    #[arg(value_name = "TABLE")]
-    pub table: String,
-}
-
 /// `weir query`.
 #[derive(Debug, Args)]
 pub struct Query {
@@ -595,6 +690,12 @@ pub enum Contracts {
         after_help = "Example:\n  weir contracts infer vending.health > contracts/vending.health.yaml"
     )]
     Infer(Infer),
+    /// Say what the contracts would change in their tables.
+    #[command(after_help = PLAN_HELP)]
+    Plan(Evolve),
+    /// Change the tables as their contracts ask; all that were named, or none.
+    #[command(after_help = APPLY_HELP)]
+    Apply(Evolve),
 }
 
 /// `weir contracts check`.

@@ -36,6 +36,11 @@ impl Failure {
         Failure::new(ErrorClass::BadConfig, what)
     }
 
+    /// Permissions do not allow it.
+    pub fn denied(what: impl fmt::Display) -> Failure {
+        Failure::new(ErrorClass::Denied, what)
+    }
+
     /// Weir itself is wrong.
     pub fn bug(what: impl fmt::Display) -> Failure {
         Failure::new(ErrorClass::Bug, what)

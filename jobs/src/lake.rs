@@ -11,8 +11,12 @@ use crate::failure::Failure;
 /// Opens the lake of the config; `create` makes what is missing of a local one.
 pub fn open(config: &Config, create: bool) -> Result<Lake, Failure> {
     let (catalog, aws) = (&config.catalog, &config.aws);
-    let options =
-        LakeOptions { snapshots_max: catalog.snapshots_max, create, ..LakeOptions::default() };
+    let options = LakeOptions {
+        snapshots_max: catalog.snapshots_max,
+        ladder: catalog.ladder,
+        create,
+        ..LakeOptions::default()
+    };
     let opened = match (&config.warehouse, &catalog.place) {
         (WarehouseAt::Folder(folder), CatalogPlace::Sqlite(file)) => {
             Lake::open_local(folder, file, &catalog.name, options)

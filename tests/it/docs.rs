@@ -14,10 +14,11 @@ use weir_tests::running::Running;
 use weir_tests::stack::{Kafka, KafkaOptions};
 
 /// The documents with commands.
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 7] = [
     "README.md",
     "docs/tutorial.md",
     "docs/contracts.md",
+    "docs/models.md",
     "docs/fleet.md",
     "CONTRIBUTING.md",
     "bench/README.md",
@@ -39,7 +40,7 @@ enum Instead {
 use Instead::{Elsewhere, Run, Stopped};
 
 /// Commands that do not simply run: page, command, what happens instead, why.
-const SPECIAL: [(&str, &str, Instead, &str); 12] = [
+const SPECIAL: [(&str, &str, Instead, &str); 13] = [
     (
         "README.md",
         "jobs/quickstart",
@@ -90,6 +91,12 @@ const SPECIAL: [(&str, &str, Instead, &str); 12] = [
         "bench/README.md",
         "target/release/weir-bench commits",
         Run("weir-bench commits --commits 40 --caps 5,10"),
+        "its figures take minutes",
+    ),
+    (
+        "bench/README.md",
+        "target/release/weir-bench compact",
+        Run("weir-bench compact --files 6 --rows 200"),
         "its figures take minutes",
     ),
 ];
@@ -253,6 +260,11 @@ fn contracts() -> Result<()> {
 }
 
 #[test]
+fn models() -> Result<()> {
+    follow("docs/models.md")
+}
+
+#[test]
 fn contributing() -> Result<()> {
     follow("CONTRIBUTING.md")
 }
@@ -334,7 +346,7 @@ fn done_of(command: &mut Command) -> Result<Done> {
 #[test]
 fn every_command_is_spoken_of() -> Result<()> {
     let mut guides = String::new();
-    for name in &PAGES[..4] {
+    for name in &PAGES[..5] {
         guides += &std::fs::read_to_string(repository().join(name))?;
     }
     let mut commands = Vec::new();

@@ -3,10 +3,14 @@
 mod backends;
 mod crash;
 mod docs;
+mod evolve;
 mod fleet;
 mod foreign;
+mod history;
 mod ingest;
 mod kafka;
+mod maintain;
+mod models;
 mod personal;
 mod quickstart;
 mod readers;

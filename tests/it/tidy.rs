@@ -8,12 +8,13 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Which crates of the workspace a crate may name. What is not listed may name none.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("weir-contract", &[]),
     ("weir-catalog", &["weir-contract"]),
     ("weir-ingest", &["weir-contract", "weir-catalog"]),
+    ("weir-transforms", &["weir-contract", "weir-catalog"]),
     ("weir-fleet", &["weir-contract"]),
-    ("weir", &["weir-contract", "weir-catalog", "weir-ingest", "weir-fleet"]),
+    ("weir", &["weir-contract", "weir-catalog", "weir-ingest", "weir-transforms", "weir-fleet"]),
     ("weir-tests", &["weir-contract", "weir-catalog", "weir-ingest", "weir-fleet", "weir"]),
     ("weir-bench", &["weir-contract", "weir-catalog", "weir-ingest", "weir", "weir-tests"]),
 ];
@@ -21,7 +22,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
 /// Heavy dependencies, and the only crates that may name them; tests and benches may name all.
 const HEAVY: [(&str, &[&str]); 6] = [
     ("iceberg", &["weir-catalog"]),
-    ("datafusion", &["weir-catalog"]),
+    ("datafusion", &["weir-catalog", "weir-transforms"]),
     ("object_store", &["weir-catalog"]),
     ("rusqlite", &["weir-catalog"]),
     // One reads, the other writes.

@@ -94,6 +94,26 @@ impl<P: Pointer> Backend for PointerBackend<P> {
         outcome(self.pointer.insert(name, &next).await, next)
     }
 
+    async fn read(&self, location: &str) -> Result<Loaded> {
+        metadata_file::read(&self.io, location).await
+    }
+
+    async fn location(&self, name: &TableName) -> Result<Option<String>> {
+        self.pointer.get(name).await
+    }
+
+    async fn register(&self, name: &TableName, location: &str, old: Option<&str>) -> Outcome {
+        let next = match self.read(location).await {
+            Ok(next) => next,
+            Err(e) => return Outcome::Failed(e),
+        };
+        let swap = match old {
+            Some(old) => self.pointer.swap(name, old, &next).await,
+            None => self.pointer.insert(name, &next).await,
+        };
+        outcome(swap, next)
+    }
+
     async fn commit(&self, name: &TableName, base: &Loaded, updates: Vec<TableUpdate>) -> Outcome {
         let metadata = match apply(name, base, updates) {
             Ok(metadata) => metadata,

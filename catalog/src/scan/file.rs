@@ -59,7 +59,7 @@ pub async fn rows(lake: &Lake, base: &Base, found: &Found) -> Result<Rows> {
 }
 
 /// As many rows as make about [`BATCH_BYTES`] in a file of `rows` and `bytes`.
-fn batch_rows(rows: u64, bytes: u64) -> usize {
+pub(crate) fn batch_rows(rows: u64, bytes: u64) -> usize {
     let fitting = BATCH_BYTES.saturating_mul(rows.max(1)) / bytes.max(1);
     fitting.clamp(1, BATCH_ROWS_MAX) as usize
 }

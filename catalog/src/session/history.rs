@@ -9,10 +9,10 @@ use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::error::Result as DfResult;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{Expr, ExprFunctionExt, LogicalPlanBuilder, ident, lit};
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::prelude::SessionContext;
 use weir_contract::names::{TableName, column};
 
-use super::{SessionOptions, context, errors};
+use super::{SessionOptions, errors, over};
 use crate::scan::IcebergProvider;
 use crate::{Base, CatalogError, Lake, Result};
 
@@ -48,7 +48,7 @@ pub fn session(
     options: &SessionOptions,
 ) -> Result<SessionContext> {
     let outward = |e| errors::clean(e, options);
-    let context = context(lake, SessionConfig::new(), options)?;
+    let context = over(lake, options)?;
     let provider: Arc<dyn TableProvider> = Arc::new(IcebergProvider::new(lake, base, None)?);
     context.register_table("loaded", provider.clone()).map_err(outward)?;
     let view = view(&base.name, provider, key).map_err(outward)?;
@@ -58,5 +58,13 @@ pub fn session(
 
 /// An error of a query of such a session.
 pub fn failed(error: datafusion::error::DataFusionError) -> CatalogError {
-    errors::clean(error, &SessionOptions::default())
+    failed_within(error, SessionOptions::default().memory_bytes)
+}
+
+/// An error of a query that may hold so many bytes.
+pub fn failed_within(
+    error: datafusion::error::DataFusionError,
+    memory_bytes: usize,
+) -> CatalogError {
+    errors::clean(error, &SessionOptions { memory_bytes, ..SessionOptions::default() })
 }

@@ -4,6 +4,7 @@
 
 mod errors;
 pub(crate) mod history;
+pub mod inputs;
 mod names;
 mod rejects;
 #[cfg(test)]
@@ -82,6 +83,9 @@ pub struct TableAt {
     /// How much older it is than the time asked for, ms; none if no time was.
     #[serde(serialize_with = "as_text_or_null")]
     pub off_by_ms: Option<i64>,
+    /// Whether there were later states up to the time asked for, which have expired: a tag kept this
+    /// one.
+    pub later_expired: bool,
 }
 
 impl std::fmt::Display for TableAt {
@@ -90,9 +94,12 @@ impl std::fmt::Display for TableAt {
             return write!(f, "{}: no snapshot yet", self.table);
         };
         write!(f, "{}: snapshot {id} of {}", self.table, show_time(at))?;
-        match self.off_by_ms {
-            Some(ms) => write!(f, ", {}.{:03} s before the time asked for", ms / 1000, ms % 1000),
-            None => Ok(()),
+        if let Some(ms) = self.off_by_ms {
+            write!(f, ", {}.{:03} s before the time asked for", ms / 1000, ms % 1000)?;
+        }
+        match self.later_expired {
+            true => f.write_str("; it is the nearest that a tag keeps, later ones have expired"),
+            false => Ok(()),
         }
     }
 }
@@ -207,11 +214,28 @@ impl Session {
 }
 
 /// DataFusion over the files of a lake, within the bounds; without tables yet.
-fn context(
-    lake: &Lake,
-    mut config: SessionConfig,
-    options: &SessionOptions,
-) -> Result<SessionContext> {
+pub fn over(lake: &Lake, options: &SessionOptions) -> Result<SessionContext> {
+    context(lake, SessionConfig::new(), options)
+}
+
+/// DataFusion within the bounds, over nothing.
+pub fn detached(options: &SessionOptions) -> Result<SessionContext> {
+    bounded(SessionConfig::new(), options)
+}
+
+/// An error of DataFusion in words for people, with its class.
+pub fn explain(error: DataFusionError) -> CatalogError {
+    errors::clean(error, &SessionOptions::default())
+}
+
+fn context(lake: &Lake, config: SessionConfig, options: &SessionOptions) -> Result<SessionContext> {
+    let context = bounded(config, options)?;
+    let url = ObjectStoreUrl::parse(STORE_URL).map_err(|e| errors::clean(e, options))?;
+    context.runtime_env().register_object_store(url.as_ref(), lake.store.clone());
+    Ok(context)
+}
+
+fn bounded(mut config: SessionConfig, options: &SessionOptions) -> Result<SessionContext> {
     if options.target_partitions > 0 {
         config = config.with_target_partitions(options.target_partitions);
     }
@@ -223,8 +247,6 @@ fn context(
         .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes)))
         .build_arc()
         .map_err(|e| errors::clean(e, options))?;
-    let url = ObjectStoreUrl::parse(STORE_URL).map_err(|e| errors::clean(e, options))?;
-    runtime.register_object_store(url.as_ref(), lake.store.clone());
     Ok(SessionContext::new_with_config_rt(config, runtime))
 }
 

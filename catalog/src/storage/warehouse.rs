@@ -58,6 +58,15 @@ impl Warehouse {
         }
     }
 
+    /// The store's path of the root.
+    ///
+    /// Errors: bad data if it is no path.
+    pub fn root(&self) -> Result<Path> {
+        let (Warehouse::Local(root) | Warehouse::S3 { prefix: root, .. }) = self;
+        Path::parse(root)
+            .map_err(|e| CatalogError::bad_data(format!("warehouse {root:?} is no path: {e}")))
+    }
+
     /// The store's path of a location in metadata: `file:///a/b`, `file:/a/b` or `/a/b` in a local
     /// lake, `s3://<bucket>/a/b` (also `s3a`, `s3n`) in one of that bucket.
     ///
@@ -83,14 +92,18 @@ impl Warehouse {
         })
     }
 
+    /// The location, as written to metadata, of a path of the store.
+    pub fn location_of(&self, path: &Path) -> String {
+        match self {
+            Warehouse::Local(_) => format!("{FILE_SCHEME}/{path}"),
+            Warehouse::S3 { bucket, .. } => format!("{S3_SCHEME}{bucket}/{path}"),
+        }
+    }
+
     /// Whether a location is the root or stands below it.
     pub fn holds(&self, location: &str) -> bool {
-        let root = self.object_path(&format!("{}/x", self.location()));
-        match (root, self.object_path(location)) {
-            (Ok(root), Ok(path)) => {
-                let root = root.as_ref().strip_suffix('x').unwrap_or_default();
-                path.as_ref().starts_with(root)
-            }
+        match (self.root(), self.object_path(location)) {
+            (Ok(root), Ok(path)) => path.prefix_matches(&root),
             _ => false,
         }
     }
@@ -137,7 +150,9 @@ mod tests {
     fn local_locations_of_all_spellings_are_one_path() {
         let local = Warehouse::Local("/a".into());
         for spelling in ["file:///a/b=c/d.parquet", "file:/a/b=c/d.parquet", "/a/b=c/d.parquet"] {
-            assert_eq!(local.object_path(spelling).unwrap().as_ref(), "a/b=c/d.parquet");
+            let path = local.object_path(spelling).unwrap();
+            assert_eq!(path.as_ref(), "a/b=c/d.parquet");
+            assert_eq!(local.location_of(&path), "file:///a/b=c/d.parquet");
         }
         assert_eq!(local.location(), "file:///a");
         for wrong in ["s3://bucket/a", "a/b", "file://host/a", "/a/../b", ""] {
@@ -150,7 +165,11 @@ mod tests {
         let lake = s3("s3://lake-1/weir/prod/");
         assert_eq!(lake.location(), "s3://lake-1/weir/prod");
         for spelling in ["s3://lake-1/a/b=c/d", "s3a://lake-1/a/b=c/d", "s3n://lake-1/a/b=c/d"] {
-            assert_eq!(lake.object_path(spelling).unwrap().as_ref(), "a/b=c/d");
+            let path = lake.object_path(spelling).unwrap();
+            assert_eq!(
+                (path.as_ref(), &*lake.location_of(&path)),
+                ("a/b=c/d", "s3://lake-1/a/b=c/d")
+            );
         }
         for wrong in ["s3://lake-10/a", "s3://lake-1", "s3://lake-1/", "file:///a", "/a", "a"] {
             let error = lake.object_path(wrong).unwrap_err().to_string();

@@ -252,7 +252,7 @@ fn check<'a>(base: &Base, chain: &[&'a Arc<Snapshot>], snapshot: i64) -> Result<
     };
     if is_ours(found) {
         return Err(CatalogError::bad_config(format!(
-            "snapshot {snapshot} of {name} is weir's own, which deletes no record"
+            "snapshot {snapshot} of {name} is weir's own, which counts what it deletes"
         )));
     }
     Ok(found)

@@ -97,7 +97,7 @@ fn files(config: &Config, asked: &cli::Seed) -> Result<Vec<(Reference, Stated)>,
     Err(mistakes.iter().fold(failure, Failure::at))
 }
 
-fn load(name: &str, of: &config::Reference) -> Result<Reference, Failure> {
+pub fn load(name: &str, of: &config::Reference) -> Result<Reference, Failure> {
     let contract = Arc::new(contracts::any(&of.contract)?);
     if contract.id != name {
         let what = format!("the contract of the reference {name} is that of {}", contract.id);

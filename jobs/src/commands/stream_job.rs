@@ -12,11 +12,15 @@ use weir_ingest::kafka::KafkaSource;
 use weir_ingest::source::Source;
 use weir_ingest::stream::{IngestError, Report, Settings, Stream};
 
+use super::contract_file::ContractFile;
+
 /// A stream that is ready to run.
 pub struct Job {
     pub name: String,
     pub lake: Arc<Lake>,
     pub contract: Arc<Contract>,
+    /// The contract's file, which may change meanwhile.
+    pub news: ContractFile,
     pub source: KafkaSource,
     pub settings: Settings,
     pub shutdown: Arc<AtomicBool>,
@@ -40,7 +44,8 @@ impl Job {
 
     /// Runs the stream to its end.
     async fn run(self) -> Ended {
-        let Job { name, lake, contract, mut source, settings, shutdown, mut listen } = self;
+        let Job { name, lake, contract, mut news, mut source, settings, shutdown, mut listen } =
+            self;
         let table = TableName::raw(&name);
         let mut listen = |event: &IngestEvent| {
             log(&name, &table, event);
@@ -50,6 +55,7 @@ impl Job {
             lake,
             source: &mut source,
             contract,
+            news: Some(&mut news),
             table: table.clone(),
             settings,
             spawn: Arc::new(|work| {

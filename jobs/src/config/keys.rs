@@ -88,8 +88,30 @@ pub const KEYS: &[Key] = &[
         kind: Kind::Count { min: 2, max: 100_000 },
         default: Default::Text("500"),
         env: true,
-        doc: "Snapshots that a table keeps; older ones are expired by the commits themselves. The \
-              cost of a commit grows with it.",
+        doc: "Snapshots without a tag that a table keeps; older ones are expired by the commits \
+              themselves. The cost of a commit grows with it.",
+    },
+    Key {
+        path: "catalog.ladder.hours",
+        kind: Kind::Count { min: 0, max: 10_000 },
+        default: Default::Text("48"),
+        env: true,
+        doc: "The last snapshot of each of so many past hours is kept by a tag, `weir-hour-<hour>`, \
+              which the commits set and take away; 0: none.",
+    },
+    Key {
+        path: "catalog.ladder.days",
+        kind: Kind::Count { min: 0, max: 10_000 },
+        default: Default::Text("90"),
+        env: true,
+        doc: "The same of days, `weir-day-<day>`, all in UTC.",
+    },
+    Key {
+        path: "catalog.ladder.months",
+        kind: Kind::Count { min: 0, max: 10_000 },
+        default: Default::Text("84"),
+        env: true,
+        doc: "The same of months, `weir-month-<month>`: seven years by default.",
     },
     Key {
         path: "aws.region",
@@ -265,6 +287,29 @@ pub const KEYS: &[Key] = &[
         env: true,
         doc: "A batch is committed at so many decoded bytes. At most half of `ingest.memory_max`: \
               the next batch fills while the last one is committed.",
+    },
+    Key {
+        path: "transforms.folder",
+        kind: Kind::Path,
+        default: Default::Text("transforms/sql"),
+        env: true,
+        doc: "Folder of the SQL models. A relative path starts at the folder of weir.toml.",
+    },
+    Key {
+        path: "maintain.memory_max",
+        kind: Kind::Size { min: 64 * MIB, max: 64 * GIB },
+        default: Default::Text("512MiB"),
+        env: true,
+        doc: "Memory for the rows that `weir maintain` sorts and encodes, about; what does not fit is \
+              spilled to the folder for temporary files (`TMPDIR`).",
+    },
+    Key {
+        path: "maintain.age_min",
+        kind: Kind::Duration { min: Duration::ZERO, max: Duration::from_secs(30 * 24 * 60 * 60) },
+        default: Default::Text("1h"),
+        env: true,
+        doc: "`weir maintain` does not compact rows that were committed within so long: who reads \
+              what is new still wants them by themselves.",
     },
     Key {
         path: "privacy.hash_key",

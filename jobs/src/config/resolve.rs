@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use weir_catalog::ladder::Ladder;
+use weir_catalog::maintain::MaintainOptions;
 use weir_catalog::storage::{S3_SCHEME, Warehouse};
 use weir_contract::names::TableName;
 use weir_ingest::resume::Start;
@@ -28,6 +30,10 @@ pub struct Config {
     pub kafka: Kafka,
     /// The micro-batch loop.
     pub ingest: Ingest,
+    /// Folder of the SQL models.
+    pub models: PathBuf,
+    /// Maintenance.
+    pub maintain: MaintainOptions,
     /// Logging.
     pub log: Log,
     /// Key of the hashes of personal data.
@@ -54,8 +60,10 @@ pub struct Catalog {
     pub place: CatalogPlace,
     /// Name inside an SQLite database.
     pub name: String,
-    /// Snapshots that a table keeps.
+    /// Snapshots without a tag that a table keeps.
     pub snapshots_max: usize,
+    /// Snapshots that tags keep.
+    pub ladder: Ladder,
 }
 
 /// Where a catalog lives.
@@ -139,6 +147,8 @@ pub fn resolve(raw: &mut Raw, folder: &Path) -> Option<Config> {
             aws: aws::resolve(raw)?,
             kafka: kafka(raw)?,
             ingest: ingest(raw)?,
+            models: join(folder, text(raw, &["transforms", "folder"])?),
+            maintain: maintain(raw)?,
             log: log(raw)?,
             hash_key: text(raw, &["privacy", "hash_key"])
                 .and_then(|text| Property::parse(HASH_KEY, text).ok()),
@@ -166,7 +176,16 @@ fn catalog(raw: &Raw, folder: &Path) -> Option<Catalog> {
         },
         name: text(raw, &["catalog", "name"])?.into(),
         snapshots_max: count(raw, &["catalog", "snapshots_max"])?,
+        ladder: Ladder {
+            hours: rung(raw, "hours")?,
+            days: rung(raw, "days")?,
+            months: rung(raw, "months")?,
+        },
     })
+}
+
+fn rung(raw: &Raw, name: &str) -> Option<u32> {
+    u32::try_from(number(raw, &["catalog", "ladder", name])?).ok()
 }
 
 fn kafka(raw: &Raw) -> Option<Kafka> {
@@ -194,6 +213,16 @@ fn ingest(raw: &Raw) -> Option<Ingest> {
             interval: duration(raw, &flush("interval"))?,
             rows_max: count(raw, &flush("rows_max"))?,
             bytes_max: number(raw, &flush("bytes_max"))?,
+        },
+    })
+}
+
+fn maintain(raw: &Raw) -> Option<MaintainOptions> {
+    Some(MaintainOptions {
+        memory_bytes: count(raw, &["maintain", "memory_max"])?,
+        age_min: match raw.get(&["maintain", "age_min"])?.value {
+            Value::Duration(age) => age,
+            _ => return None,
         },
     })
 }

@@ -118,10 +118,15 @@ fn from_kafka_to_the_readers_with_no_more_rights_than_the_policies_give() -> Res
         cloud.lab.produce(partition, 200)?;
         cloud.lab.ingest(&[])?;
     }
-    let mut written = cloud.actions();
+    // So many commits that metadata falls off the log.
+    for _ in 0..20 {
+        cloud.lab.produce(0, 1)?;
+        cloud.lab.ingest(&[])?;
+    }
+    let written = cloud.actions();
     cloud.lab.verify_clean()?;
     let rows = cloud.agree()?;
-    ensure!(rows["pyiceberg"]["n"] == 600, "{rows}");
+    ensure!(rows["pyiceberg"]["n"] == 620, "{rows}");
     ensure!(rows["columns"]["event_time"] == "timestamp", "{rows}");
 
     cloud.actions();
@@ -141,18 +146,13 @@ fn from_kafka_to_the_readers_with_no_more_rights_than_the_policies_give() -> Res
     cloud.contract(WIDE, WIDE)?;
     let redriven = cloud.lab.result(&["redrive"])?;
     ensure!(redriven["streams"][STREAM]["commits"] != 0, "{redriven:#}");
+    cloud.lab.weir(&["--set", "maintain.age_min=0s", "maintain"])?.expect(0)?;
+    cloud.lab.weir(&["retain"])?.expect(0)?;
+    cloud.lab.weir(&["tag", TABLE, "before-upgrade"])?.expect(0)?;
     let maintained = cloud.actions();
     cloud.lab.verify_clean()?;
-    ensure!(cloud.agree()?["pyiceberg"]["n"] == 600);
+    ensure!(cloud.agree()?["pyiceberg"]["n"] == 620);
 
-    cloud.lab.produce(1, 100)?;
-    cloud.lab.ingest(&[])?;
-    // So many commits that metadata falls off the log.
-    for _ in 0..22 {
-        cloud.lab.produce(0, 1)?;
-        cloud.lab.ingest(&[])?;
-    }
-    written.extend(cloud.actions());
     for (policy, called) in
         [("reader.json", read), ("writer.json", written), ("maintainer.json", maintained)]
     {
@@ -164,7 +164,7 @@ fn from_kafka_to_the_readers_with_no_more_rights_than_the_policies_give() -> Res
         idle.retain(|action| *action != "s3:ListBucket");
         ensure!(idle.is_empty(), "{policy} allows what is not needed: {idle:?}");
     }
-    cloud.lab.verify_clean()
+    Ok(())
 }
 
 #[test]

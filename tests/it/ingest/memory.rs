@@ -196,6 +196,7 @@ fn run(lab: &Lab, lake: Lake, memory: usize) -> Result<Report> {
             lake: Arc::new(lake),
             source: &mut source,
             contract: Arc::new(contract),
+            news: None,
             table: TableName::raw(STREAM),
             settings,
             spawn: Arc::new(|work| {

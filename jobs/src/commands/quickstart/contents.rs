@@ -39,10 +39,32 @@ const STREAMS: &[(&str, &str)] = contracts!(
 const REFERENCES: &[(&str, &str)] =
     contracts!("ref.accounts", "ref.machines", "ref.planogram", "ref.products", "ref.sites");
 
-/// Writes contracts, reference tables and config.
+/// Paths of models with their text, as the repository has it.
+macro_rules! models {
+    ($($path:literal),* $(,)?) => {
+        &[$(($path, include_str!(concat!("../../../../transforms/sql/", $path)))),*]
+    };
+}
+const MODELS: &[(&str, &str)] = models!(
+    "marts/_marts.yml",
+    "marts/dim_machine.sql",
+    "marts/fct_vends.sql",
+    "marts/revenue_daily.sql",
+    "staging/_staging.yml",
+    "staging/stg_vending_sales.sql",
+);
+
+/// Writes contracts, reference tables, models and config.
 pub fn write(folder: &Path, bootstrap: &str, world: &World) -> Result<(), Failure> {
     for (name, text) in STREAMS.iter().chain(REFERENCES) {
         put(&folder.join(CONTRACTS).join(format!("{name}.yaml")), text)?;
+    }
+    for (path, text) in MODELS {
+        let path = folder.join(super::folder::MODELS).join(path);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(|error| failed(parent, "created", &error))?;
+        }
+        put(&path, text)?;
     }
     let seeds = folder.join(SEEDS);
     tables::write(world, &seeds)
@@ -97,4 +119,24 @@ hash_key = "file:{}"
         );
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_model_of_the_repository_comes_along() {
+        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../transforms/sql"));
+        let mut there = Vec::new();
+        for folder in ["marts", "staging", "tests"] {
+            for entry in std::fs::read_dir(root.join(folder)).into_iter().flatten() {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                there.push(format!("{folder}/{name}"));
+            }
+        }
+        there.sort();
+        let written: Vec<&str> = MODELS.iter().map(|(path, _)| *path).collect();
+        assert_eq!(written, there);
+    }
 }

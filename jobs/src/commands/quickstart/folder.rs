@@ -18,6 +18,8 @@ pub const TRUTH: &str = "truth.ndjson";
 pub const LOG: &str = "weir.log";
 /// The catalog.
 pub const CATALOG: &str = "catalog.db";
+/// The folder of the models.
+pub const MODELS: &str = "transforms/sql";
 /// What a file that is being written has at the end of its name.
 const PART: &str = ".part";
 /// The first line of the config.

@@ -1,0 +1,120 @@
+//! The command line of SQL models, after dbt's.
+
+use clap::Args;
+
+pub const LS_HELP: &str = "\
+Selectors are dbt's: a model's name, +name with all that it reads, name+ with all that read it, 2+name
+up to two steps away, tag:NAME, path:FOLDER. Several are a union, a comma between two an intersection.
+
+Examples:
+  weir ls
+  weir ls --select +fct_vends path:marts,tag:daily
+  weir ls --exclude path:staging";
+
+pub const COMPILE_HELP: &str = "\
+Nothing is run: every model is planned over the columns of the tables that are there, else over those
+of the contracts, so that an unknown column, a type that no table can have, or one that is not as it
+is described is found before. The SQL goes to target/compiled in the folder of the models.
+
+Examples:
+  weir compile
+  weir compile --select +fct_vends";
+
+pub const SHOW_HELP: &str = "\
+The model is computed from the lake as it is, with all models that it reads.
+
+Examples:
+  weir show fct_vends
+  weir show fct_vends --limit 20 --vars '{currency: EUR}'";
+
+pub const TEST_HELP: &str = "\
+Unit tests give a model rows and expect rows; they need no lake. Tests of the data look at the rows of
+the lake as it is. Where one fails, its rows are shown, its SQL stands in target/compiled, and the exit
+code is 1; one of severity warn is told, no more. target/run_results.json is dbt's.
+
+Examples:
+  weir test
+  weir test --unit                      without a lake, in milliseconds
+  weir test --select fct_vends --fail-fast";
+
+pub const LINEAGE_HELP: &str = "\
+Read off the plans: for each column of a model those of its inputs from which its values come.
+
+Examples:
+  weir lineage fct_vends
+  weir lineage --mermaid > models.mmd   a picture of all models";
+
+/// Which models.
+#[derive(Debug, Default, Args)]
+pub struct Selection {
+    /// Only these; dbt's selectors [default: all].
+    #[arg(short, long, value_name = "SELECTOR", num_args = 1..)]
+    pub select: Vec<String>,
+    /// None of these.
+    #[arg(long, value_name = "SELECTOR", num_args = 1..)]
+    pub exclude: Vec<String>,
+    /// Variables above those of project.yml, a mapping in YAML.
+    #[arg(long, value_name = "YAML")]
+    pub vars: Option<String>,
+}
+
+/// `weir ls`.
+#[derive(Debug, Default, Args)]
+pub struct Ls {
+    /// Which models.
+    #[command(flatten)]
+    pub selection: Selection,
+}
+
+/// `weir compile`.
+#[derive(Debug, Default, Args)]
+pub struct Compile {
+    /// Which models.
+    #[command(flatten)]
+    pub selection: Selection,
+}
+
+/// `weir show`.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// The model.
+    #[arg(value_name = "MODEL")]
+    pub model: String,
+    /// Rows, at most.
+    #[arg(long, value_name = "NUMBER", default_value_t = 5)]
+    pub limit: usize,
+    /// Variables above those of project.yml, a mapping in YAML.
+    #[arg(long, value_name = "YAML")]
+    pub vars: Option<String>,
+}
+
+/// `weir test`.
+#[derive(Debug, Default, Args)]
+pub struct Test {
+    /// Which models; a test of two runs if one of them is chosen.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Unit tests only.
+    #[arg(long, conflicts_with = "data")]
+    pub unit: bool,
+    /// Tests of the data only.
+    #[arg(long)]
+    pub data: bool,
+    /// Stop at the first that fails.
+    #[arg(long)]
+    pub fail_fast: bool,
+}
+
+/// `weir lineage`.
+#[derive(Debug, Args)]
+pub struct Lineage {
+    /// Models [default: all].
+    #[arg(value_name = "MODEL")]
+    pub models: Vec<String>,
+    /// A flowchart in Mermaid's language, which GitHub and many editors draw.
+    #[arg(long)]
+    pub mermaid: bool,
+    /// Variables above those of project.yml, a mapping in YAML.
+    #[arg(long, value_name = "YAML")]
+    pub vars: Option<String>,
+}

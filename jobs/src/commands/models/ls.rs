@@ -1,0 +1,85 @@
+//! `weir ls` and `weir compile`.
+
+use serde_json::{Value, json};
+use weir_transforms::compile::iceberg_type;
+use weir_transforms::data_test;
+
+use super::{Models, made};
+use crate::cli;
+use crate::failure::Failure;
+use crate::output::Column;
+use crate::session::{Done, Session};
+
+const COLUMNS: [Column; 5] = [
+    Column::text("model"),
+    Column::text("relation"),
+    Column::text("path"),
+    Column::text("reads"),
+    Column::text("tags"),
+];
+
+/// Lists models.
+pub fn list(asked: &cli::Ls, session: &mut Session) -> Result<Done, Failure> {
+    let config = session.config()?;
+    let lake = made(&config)?;
+    let vars = asked.selection.vars.as_deref();
+    let models = session.block_on(Models::load(&config, lake.as_ref(), vars))?;
+    let chosen = models.chosen(&asked.selection)?;
+    let mut rows: Vec<Vec<Value>> = Vec::new();
+    for model in models.project.models.values().filter(|m| chosen.contains(&m.name)) {
+        let sources = model.sources.iter().map(ToString::to_string);
+        let reads: Vec<String> = model.refs.iter().cloned().chain(sources).collect();
+        let tags: Vec<&str> = model.settings.tags.iter().map(String::as_str).collect();
+        let list = |of: Vec<String>| match session.output.is_json() {
+            true => json!(of),
+            false => json!(of.join(" ")),
+        };
+        rows.push(vec![
+            json!(model.name),
+            json!(model.relation.to_string()),
+            json!(model.path),
+            list(reads),
+            list(tags.into_iter().map(str::to_string).collect()),
+        ]);
+    }
+    session.output.result("models", rows.len());
+    session.output.table(&COLUMNS, &rows)?;
+    Ok(Done::Done)
+}
+
+/// Plans every model, and writes the SQL of those that were asked for.
+pub fn compile(asked: &cli::Compile, session: &mut Session) -> Result<Done, Failure> {
+    let config = session.config()?;
+    let lake = made(&config)?;
+    let vars = asked.selection.vars.as_deref();
+    let models = session.block_on(Models::load(&config, lake.as_ref(), vars))?;
+    let chosen = models.chosen(&asked.selection)?;
+    for name in &chosen {
+        let (model, compiled) = (&models.project.models[name], &models.compiled[name]);
+        models.write(&format!("compiled/{}", model.path), compiled.sql.trim())?;
+        let column = |field: &arrow::datatypes::FieldRef| {
+            let kind = iceberg_type(field.data_type()).unwrap_or_default();
+            json!({"name": field.name(), "type": kind})
+        };
+        let columns: Vec<Value> = compiled.schema.fields().iter().map(column).collect();
+        session.output.object(&json!({
+            "model": name,
+            "relation": model.relation.to_string(),
+            "columns": columns,
+        }))?;
+    }
+    for test in &models.project.data_tests {
+        if test.models.iter().any(|model| chosen.contains(model)) {
+            let sql = data_test::sql(&models.project, test);
+            models.write(&format!("compiled/tests/{}.sql", test.name), &sql)?;
+        }
+    }
+    session.output.result("models", chosen.len());
+    session.output.say(format!(
+        "{} of {} models compile; their SQL is in {}",
+        chosen.len(),
+        models.project.models.len(),
+        models.target("compiled").display()
+    ))?;
+    Ok(Done::Done)
+}

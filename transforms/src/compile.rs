@@ -1,0 +1,289 @@
+//! Every model planned over the columns of its inputs, before anything runs: an unknown column, a
+//! type that tables cannot have and one that is not as described are mistakes with their place.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::catalog::{
+    CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider, TableProvider,
+};
+use datafusion::common::DataFusionError;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan};
+use datafusion::prelude::SessionContext;
+use weir_catalog::session::{SessionOptions, detached, explain};
+use weir_catalog::{CatalogError, Result};
+use weir_contract::class::ErrorClass;
+use weir_contract::names::TableName;
+use weir_contract::yaml::{Diagnostic, Position, nearest};
+
+use crate::dedup::{deduplicated, lacks};
+use crate::project::{Model, Place, Project};
+
+/// The catalog under which models see each other and their sources.
+const CATALOG: &str = "weir";
+
+/// A model that DataFusion can run.
+#[derive(Debug, Clone)]
+pub struct Compiled {
+    /// Its columns, with the types that its rows have.
+    pub schema: SchemaRef,
+    /// Its SQL as it runs: deduplicated, if the model is.
+    pub sql: String,
+    /// The plan of the file's SQL over its direct inputs, types coerced, not optimized.
+    pub plan: LogicalPlan,
+}
+
+/// The columns of each source.
+pub type Sources = BTreeMap<TableName, SchemaRef>;
+
+/// Plans all models of `project`, parents first.
+///
+/// # Errors
+/// Every mistake of every model whose inputs are without one; what DataFusion itself gets wrong.
+pub async fn compile(
+    project: &Project,
+    sources: &Sources,
+) -> Result<Result<BTreeMap<String, Compiled>, Vec<Diagnostic>>> {
+    let space = Space::new(detached(&SessionOptions::default())?)?;
+    for (name, schema) in sources {
+        space.add(name, Arc::new(EmptyTable::new(schema.clone())))?;
+    }
+    let (mut compiled, mut mistakes) = (BTreeMap::new(), Vec::new());
+    for name in project.graph().order().unwrap_or_default() {
+        let Some(model) = project.models.get(&name) else { continue };
+        if !model.refs.iter().all(|parent| compiled.contains_key(parent)) {
+            continue;
+        }
+        match plan(&space.context, model).await? {
+            Ok(one) => {
+                space.add(&model.relation, Arc::new(EmptyTable::new(one.schema.clone())))?;
+                compiled.insert(name, one);
+            }
+            Err(found) => mistakes.extend(found),
+        }
+    }
+    Ok(if mistakes.is_empty() { Ok(compiled) } else { Err(mistakes) })
+}
+
+async fn plan(
+    context: &SessionContext,
+    model: &Model,
+) -> Result<Result<Compiled, Vec<Diagnostic>>> {
+    let state = context.state();
+    let planned = match state.create_logical_plan(&model.sql).await {
+        Ok(plan) => {
+            state.analyzer().execute_and_check(plan, &state.config_options().clone(), |_, _| {})
+        }
+        Err(error) => Err(error),
+    };
+    let plan = match planned {
+        Ok(plan) => plan,
+        Err(error) => return mistake(model, error).map(|one| Err(vec![one])),
+    };
+    let mut mistakes = columns(model, plan.schema().as_arrow());
+    mistakes.extend(float_money(model, &plan));
+    if !model.settings.dedup.is_empty() {
+        let place = Place { file: model.path.clone(), at: Position::START };
+        let lacks = lacks(&model.settings.dedup, plan.schema().as_arrow());
+        mistakes.extend(lacks.map(|message| place.says(message)));
+    }
+    if !mistakes.is_empty() {
+        return Ok(Err(mistakes));
+    }
+    let schema = Arc::new(stored(plan.schema().as_arrow()));
+    let sql = match model.settings.dedup.as_slice() {
+        [] => model.sql.clone(),
+        identity => deduplicated(&model.sql, identity, &schema),
+    };
+    Ok(Ok(Compiled { schema, sql, plan }))
+}
+
+/// What DataFusion says of the SQL, at its place in the file; its own faults are errors.
+fn mistake(model: &Model, error: DataFusionError) -> Result<Diagnostic> {
+    let span = error.diagnostic().and_then(|d| d.span);
+    let at = span.map_or(Position::START, |span| Position {
+        line: span.start.line as usize,
+        column: span.start.column as usize,
+    });
+    let error = explain(error);
+    if error.class() == ErrorClass::Bug {
+        let message = format!("{}: planning it failed: {error}", model.path);
+        return Err(CatalogError::bug(message).with_source(error));
+    }
+    Ok(Place { file: model.path.clone(), at }.says(error.message()))
+}
+
+/// Columns that a table cannot have, and those that are not as they are described.
+fn columns(model: &Model, schema: &Schema) -> Vec<Diagnostic> {
+    let place = Place { file: model.path.clone(), at: Position::START };
+    let mut mistakes = Vec::new();
+    let nested = model.relation.namespace == "mart";
+    for (number, field) in schema.fields().iter().enumerate() {
+        let name = field.name();
+        if !is_name(name) {
+            let message = format!(
+                "column {} is called {name:?}; give it a name of lower case letters, digits and \
+                 underscores with `as`",
+                number + 1
+            );
+            mistakes.push(place.says(message));
+            continue;
+        }
+        match iceberg_type(field.data_type()) {
+            Err(why) => mistakes.push(place.says(format!("column `{name}`: {why}"))),
+            Ok(kind) if nested && (kind.starts_with("list<") || kind.starts_with("struct<")) => {
+                let message = format!(
+                    "column `{name}` is a {kind}; a mart has flat columns, which every reader knows"
+                );
+                mistakes.push(place.says(message));
+            }
+            Ok(_) => {}
+        }
+    }
+    for described in &model.columns {
+        let found = schema.fields().iter().find(|f| *f.name() == described.name);
+        let Some(field) = found else {
+            let names = schema.fields().iter().map(|f| f.name().as_str());
+            let near = nearest(&described.name, names);
+            let advice = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
+            let message =
+                format!("model {} has no column `{}`{advice}", model.name, described.name);
+            mistakes.push(described.at.says(message));
+            continue;
+        };
+        if let (Some(wanted), Ok(kind)) = (&described.data_type, iceberg_type(field.data_type()))
+            && *wanted != kind
+        {
+            let message = format!(
+                "column `{}` of {} is {wanted} by its description, and {kind} by its SQL",
+                described.name, model.name
+            );
+            mistakes.push(described.at.says(message));
+        }
+    }
+    mistakes
+}
+
+/// Decimals that become floating numbers: money would be rounded.
+fn float_money(model: &Model, plan: &LogicalPlan) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let visited = plan.apply_with_subqueries(|node| {
+        let mut schema = datafusion::common::DFSchema::empty();
+        for input in node.inputs() {
+            schema.merge(input.schema());
+        }
+        for expr in node.expressions() {
+            expr.apply(|part| {
+                if let Expr::Cast(Cast { expr: inner, data_type, .. }) = part
+                    && data_type.is_floating()
+                    && inner.get_type(&schema).is_ok_and(|kind| kind.is_decimal())
+                {
+                    found.push(inner.to_string());
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })?;
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    debug_assert!(visited.is_ok());
+    found.sort();
+    found.dedup();
+    let place = Place { file: model.path.clone(), at: Position::START };
+    let says = |what: String| {
+        place.says(format!(
+            "the decimal `{what}` becomes a floating number, and money would be rounded; write \
+             other numbers beside it as decimals, for example 0.5 as cast(0.5 as decimal(3, 2))"
+        ))
+    };
+    found.into_iter().map(says).collect()
+}
+
+/// The name by which Iceberg knows a type.
+///
+/// # Errors
+/// Why a table cannot have it, and what to write.
+pub fn iceberg_type(kind: &DataType) -> Result<String, String> {
+    Ok(match kind {
+        DataType::Boolean => "boolean".into(),
+        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 => {
+            "int".into()
+        }
+        DataType::Int64 | DataType::UInt32 | DataType::UInt64 => "long".into(),
+        DataType::Float16 | DataType::Float32 => "float".into(),
+        DataType::Float64 => "double".into(),
+        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s)
+            if *s >= 0 =>
+        {
+            format!("decimal({p}, {s})")
+        }
+        DataType::Date32 | DataType::Date64 => "date".into(),
+        DataType::Timestamp(_, Some(_)) => "timestamptz".into(),
+        DataType::Timestamp(_, None) => {
+            return Err("a time without its zone; cast it to `timestamp with time zone`".into());
+        }
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "string".into(),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "binary".into(),
+        DataType::Dictionary(_, values) => return iceberg_type(values),
+        DataType::List(item) | DataType::LargeList(item) => {
+            format!("list<{}>", iceberg_type(item.data_type())?)
+        }
+        DataType::Struct(fields) => {
+            let member = |field: &Arc<Field>| {
+                iceberg_type(field.data_type()).map(|kind| format!("{}: {kind}", field.name()))
+            };
+            let members = fields.iter().map(member).collect::<Result<Vec<_>, String>>()?;
+            format!("struct<{}>", members.join(", "))
+        }
+        DataType::Null => return Err("always null, without a type; cast it to one".into()),
+        other => return Err(format!("tables have no type {other}; cast it")),
+    })
+}
+
+/// The schema of the rows as they are stored: everything may be null, whatever SQL can prove.
+fn stored(schema: &Schema) -> Schema {
+    let field = |field: &Arc<Field>| Field::new(field.name(), field.data_type().clone(), true);
+    Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>())
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// Names in SQL: what models and sources are called.
+pub(crate) struct Space {
+    pub context: SessionContext,
+    catalog: Arc<MemoryCatalogProvider>,
+}
+
+impl Space {
+    /// Puts a catalog into the context, with nothing in it.
+    pub fn new(context: SessionContext) -> Result<Space> {
+        let catalog = Arc::new(MemoryCatalogProvider::new());
+        context.register_catalog(CATALOG, catalog.clone());
+        let state = context.state_ref();
+        let mut state = state.write();
+        let options = state.config_mut().options_mut();
+        options.catalog.default_catalog = CATALOG.into();
+        options.sql_parser.collect_spans = true;
+        drop(state);
+        Ok(Space { context, catalog })
+    }
+
+    /// Gives a table its name.
+    pub fn add(&self, name: &TableName, table: Arc<dyn TableProvider>) -> Result<()> {
+        let schema = match self.catalog.schema(&name.namespace) {
+            Some(schema) => schema,
+            None => {
+                let made: Arc<dyn SchemaProvider> = Arc::new(MemorySchemaProvider::new());
+                self.catalog.register_schema(&name.namespace, made.clone()).map_err(explain)?;
+                made
+            }
+        };
+        schema.register_table(name.name.clone(), table).map(|_| ()).map_err(explain)
+    }
+}

@@ -1,0 +1,364 @@
+//! A folder of models: what its files say, taken together, with every mistake in them.
+//!
+//! `project.yml` gives variables and settings of folders; `staging/` and `marts/` hold models, one
+//! SELECT per file, and YAML files that describe and test them; `tests/` holds SELECTs that must
+//! give no rows.
+
+mod config;
+mod described;
+mod settings;
+#[cfg(test)]
+pub mod testing;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use minijinja::Value;
+use weir_contract::names::TableName;
+use weir_contract::yaml::{Diagnostic, Format, Position, nearest};
+
+use crate::graph::Graph;
+use crate::lint::{self, Rules};
+use crate::template::{Names, Rendered, render};
+use config::ProjectFile;
+pub use config::variables;
+use described::Note;
+pub use described::{DataTest, Given, Row, Severity, TestKind, UnitTest};
+pub use settings::Settings;
+
+/// The file of the project's own settings.
+pub const PROJECT_FILE: &str = "project.yml";
+/// Folder → namespace of its models.
+const FOLDERS: [(&str, &str); 2] = [("staging", "staging"), ("marts", MART)];
+const MART: &str = "mart";
+const TESTS: &str = "tests";
+
+const FORMAT: Format =
+    Format { noun: "description of models", begins: "models:", docs: "docs/models.md" };
+
+/// A file below the folder of models.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Its path from there, its parts parted by `/`.
+    pub path: String,
+    /// What it holds.
+    pub text: String,
+}
+
+/// One model.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// Its name: that of its file.
+    pub name: String,
+    /// Its file.
+    pub path: String,
+    /// What it makes: `staging.<name>` or `mart.<name>`.
+    pub relation: TableName,
+    /// Its SQL. The lines are those of the file.
+    pub sql: String,
+    /// Models that it reads.
+    pub refs: BTreeSet<String>,
+    /// Sources that it reads.
+    pub sources: BTreeSet<TableName>,
+    /// How it is built, and by whom it is owned and read.
+    pub settings: Settings,
+    /// What it is.
+    pub description: String,
+    /// Its columns, as far as they are described.
+    pub columns: Vec<Column>,
+}
+
+/// A described column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// What it holds, and in which unit.
+    pub description: String,
+    /// Its type by Iceberg's name, where the description promises one.
+    pub data_type: Option<String>,
+    /// Where that stands.
+    pub at: Place,
+}
+
+/// A place in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub file: String,
+    /// Line and column.
+    pub at: Position,
+}
+
+impl Place {
+    /// A mistake at this place.
+    pub fn says(&self, message: impl Into<String>) -> Diagnostic {
+        let Position { line, column } = self.at;
+        Diagnostic { file: self.file.clone(), line, column, message: message.into() }
+    }
+}
+
+/// A folder of models that has no mistake of its own.
+#[derive(Debug, Clone, Default)]
+pub struct Project {
+    /// Models by name.
+    pub models: BTreeMap<String, Model>,
+    /// What must hold of the rows.
+    pub data_tests: Vec<DataTest>,
+    /// Which rows must come of which.
+    pub unit_tests: Vec<UnitTest>,
+}
+
+impl Project {
+    /// What `files` say. `sources` are the tables that models may read; `vars` stand above those of
+    /// the project.
+    ///
+    /// # Errors
+    /// Every mistake of every file, sorted by place.
+    pub fn read(
+        files: &[SourceFile],
+        sources: &BTreeSet<TableName>,
+        vars: &BTreeMap<String, Value>,
+    ) -> Result<Project, Vec<Diagnostic>> {
+        let mut reading = Reading::default();
+        let project_file = files.iter().find(|file| file.path == PROJECT_FILE);
+        let own = project_file.map(|f| config::read(f, &mut reading.mistakes)).unwrap_or_default();
+        let mut names = Names { sources: sources.clone(), ..Names::default() };
+        names.vars = own.vars.clone().into_iter().chain(vars.clone()).collect();
+        let models = reading.sort(files, &mut names.models);
+        for file in files.iter().filter(|file| is_yaml(&file.path) && file.path != PROJECT_FILE) {
+            reading.notes.extend(described::read(file, &names, &mut reading.mistakes));
+        }
+        for file in models {
+            reading.model(file, &names, &own);
+        }
+        for file in files.iter().filter(|file| in_folder(&file.path, TESTS) && is_sql(&file.path)) {
+            reading.singular(file, &names);
+        }
+        reading.finish()
+    }
+
+    /// What depends on what.
+    pub fn graph(&self) -> Graph {
+        Graph::new(self.models.values().map(|m| (m.name.clone(), m.refs.clone())).collect())
+    }
+}
+
+#[derive(Default)]
+struct Reading {
+    notes: Vec<Note>,
+    project: Project,
+    mistakes: Vec<Diagnostic>,
+}
+
+impl Reading {
+    /// The files of models; `names` gets what they make. Files that are nothing are mistakes.
+    fn sort<'f>(
+        &mut self,
+        files: &'f [SourceFile],
+        names: &mut BTreeMap<String, TableName>,
+    ) -> Vec<&'f SourceFile> {
+        let mut models: Vec<&SourceFile> = Vec::new();
+        for file in files {
+            let mut say = |message: String| self.mistakes.push(top(&file.path, message));
+            let folder = FOLDERS.iter().find(|(folder, _)| in_folder(&file.path, folder));
+            let Some((_, namespace)) = folder.filter(|_| is_sql(&file.path)) else {
+                if is_sql(&file.path) && !in_folder(&file.path, TESTS) {
+                    say("models stand in staging/ or marts/, tests of their rows in tests/".into());
+                }
+                continue;
+            };
+            let name = stem(&file.path);
+            match format!("{namespace}.{name}").parse::<TableName>() {
+                Err(why) => say(format!("the file's name is the model's: {why}")),
+                Ok(_) if names.contains_key(name) => {
+                    let first = models.iter().find(|f| stem(&f.path) == name);
+                    let first = first.map(|f| f.path.clone()).unwrap_or_default();
+                    say(format!("there is another model {name:?}, {first}; names are unique"));
+                }
+                Ok(relation) => {
+                    names.insert(name.into(), relation);
+                    models.push(file);
+                }
+            }
+        }
+        models
+    }
+
+    fn model(&mut self, file: &SourceFile, names: &Names, own: &ProjectFile) {
+        let name = stem(&file.path);
+        let Some(relation) = names.models.get(name).cloned() else { return };
+        let rendered = match render(&file.path, &file.text, &relation, names) {
+            Ok(rendered) => rendered,
+            Err(mistake) => return self.mistakes.push(*mistake),
+        };
+        let Rendered { sql, refs, sources, settings: header } = rendered;
+        let position = self.notes.iter().position(|note| note.model == name);
+        let note = position.map(|at| self.notes.swap_remove(at));
+        let (mut settings, mut mistakes) = (Settings::default(), Vec::new());
+        own.apply(&file.path, &mut settings, &mut mistakes);
+        if let Some(note) = &note {
+            settings.apply(&note.config, &mut mistakes);
+        }
+        settings.apply(&settings::header(file, header), &mut mistakes);
+        if relation.namespace == MART && settings.readers.is_empty() {
+            let message = "nobody is said to read this mart; name its readers in the YAML beside it, \
+                           config: {meta: {readers: [...]}}, or remove it";
+            mistakes.push(top(&file.path, message.to_string()));
+        }
+        let rules =
+            Rules { named_columns: relation.namespace == MART, unique_key: &settings.unique_key };
+        let place = |at| Place { file: file.path.clone(), at };
+        mistakes.extend(lint::lint(&sql, rules).into_iter().map(|(at, m)| place(at).says(m)));
+        self.mistakes.extend(mistakes);
+        let note = note.unwrap_or_default();
+        self.project.data_tests.extend(note.data_tests);
+        self.project.unit_tests.extend(note.unit_tests);
+        let model = Model {
+            name: name.into(),
+            path: file.path.clone(),
+            relation,
+            sql,
+            refs,
+            sources,
+            settings,
+            description: note.description,
+            columns: note.columns,
+        };
+        self.project.models.insert(name.into(), model);
+    }
+
+    fn singular(&mut self, file: &SourceFile, names: &Names) {
+        let name = stem(&file.path).to_string();
+        let this = TableName { namespace: TESTS.into(), name: name.clone() };
+        let rendered = match render(&file.path, &file.text, &this, names) {
+            Ok(rendered) => rendered,
+            Err(mistake) => return self.mistakes.push(*mistake),
+        };
+        if let Some((key, _)) = rendered.settings.first() {
+            let message = format!("a test of rows takes no config(), here with `{key}`");
+            self.mistakes.push(top(&file.path, message));
+        }
+        let rules = Rules { named_columns: false, unique_key: &[] };
+        let place = Place { file: file.path.clone(), at: Position::START };
+        let found = lint::lint(&rendered.sql, rules);
+        let found = found.into_iter().map(|(at, m)| Place { at, ..place.clone() }.says(m));
+        self.mistakes.extend(found);
+        self.project.data_tests.push(DataTest {
+            name,
+            models: rendered.refs,
+            kind: TestKind::Singular(rendered.sql),
+            severity: Severity::Error,
+            place,
+        });
+    }
+
+    fn finish(mut self) -> Result<Project, Vec<Diagnostic>> {
+        for note in &self.notes {
+            let known = self.project.models.keys().map(String::as_str);
+            let near = nearest(&note.model, known);
+            let advice = near.map(|n| format!("; did you mean {n:?}?")).unwrap_or_default();
+            let message = format!("there is no model {:?}{advice}", note.model);
+            self.mistakes.push(note.place.says(message));
+        }
+        if let (Err(circle), true) = (self.project.graph().order(), self.mistakes.is_empty()) {
+            let path = circle.first().map(|name| self.project.models[name].path.clone());
+            let circle: Vec<&str> = circle.iter().chain(circle.first()).map(|s| &**s).collect();
+            let message = format!("models read each other in a circle: {}", circle.join(" reads "));
+            self.mistakes.push(top(&path.unwrap_or_default(), message));
+        }
+        if self.mistakes.is_empty() {
+            return Ok(self.project);
+        }
+        self.mistakes.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+        Err(self.mistakes)
+    }
+}
+
+/// A mistake of a whole file.
+fn top(file: &str, message: String) -> Diagnostic {
+    Place { file: file.into(), at: Position::START }.says(message)
+}
+
+fn in_folder(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+}
+
+fn is_sql(path: &str) -> bool {
+    path.ends_with(".sql")
+}
+
+fn is_yaml(path: &str) -> bool {
+    path.ends_with(".yml") || path.ends_with(".yaml")
+}
+
+/// The name of a file without its folder and ending.
+fn stem(path: &str) -> &str {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{NOTE, mistakes, project};
+
+    #[test]
+    fn files_become_models_with_what_is_said_of_them() {
+        let project = project(&[
+            ("project.yml", "name: shop\nvars: {n: 3}\nmodels:\n  staging: {+tags: [clean]}\n"),
+            ("staging/a.sql", "select {{ var('n') }} as n from {{ source('raw', 'x') }}"),
+            ("marts/b.sql", "{{ config(tags=['top']) }} select n from {{ ref('a') }}"),
+            ("marts/_marts.yml", NOTE),
+            ("tests/none.sql", "select n from {{ ref('b') }} where n < 0"),
+        ]);
+        let (a, b) = (&project.models["a"], &project.models["b"]);
+        assert_eq!(a.relation.to_string(), "staging.a");
+        assert_eq!(a.sql, "select 3 as n from raw.x");
+        assert_eq!(a.settings.tags, ["clean".to_string()].into());
+        assert_eq!(
+            (b.relation.to_string(), b.sql.trim()),
+            ("mart.b".into(), "select n from staging.a")
+        );
+        assert_eq!(b.settings.owner.as_deref(), Some("sales"));
+        assert_eq!(b.description, "Numbers.");
+        let names: Vec<&str> = project.data_tests.iter().map(|t| t.name.as_str()).collect();
+        assert_eq!(names, ["not_null_b_n", "unique_b_n", "expression_b_3", "none"]);
+        assert_eq!(project.unit_tests.len(), 1);
+    }
+
+    #[test]
+    fn every_mistake_has_its_place() {
+        for (files, says) in [
+            (&[("a.sql", "select 1 as n")][..], "a.sql:1:1: models stand in"),
+            (&[("staging/A b.sql", "select 1 as n")], "staging/A b.sql:1:1: the file's name"),
+            (
+                &[("staging/a.sql", "select 1 as n"), ("staging/x/a.sql", "select 1 as n")],
+                "staging/x/a.sql:1:1: there is another model \"a\", staging/a.sql",
+            ),
+            (&[("marts/b.sql", "select 1 as n")], "marts/b.sql:1:1: nobody is said to read"),
+            (&[("staging/a.sql", "select n\nfrom {{ ref('b') }}")], "staging/a.sql:2:"),
+            (
+                &[
+                    ("staging/a.sql", "select n from {{ ref('b') }}"),
+                    ("staging/b.sql", "select n from {{ ref('a') }}"),
+                ],
+                "staging/a.sql:1:1: models read each other in a circle: a reads b reads a",
+            ),
+            (
+                &[("staging/a.sql", "{{ config(materialised='view') }}\nselect 1 as n")],
+                "staging/a.sql:1:1: unknown setting \"materialised\"; did you mean `materialized`?",
+            ),
+            (
+                &[("staging/a.sql", "select 1 as n"), ("staging/m.yml", "models:\n  - name: aa\n")],
+                "staging/m.yml:2:11: there is no model \"aa\"",
+            ),
+            (
+                &[("staging/a.sql", "select 1 as n"), ("project.yml", "vars: {n: [1]}\nnmae: x\n")],
+                "project.yml:2:1: unknown key \"nmae\"",
+            ),
+            (&[("tests/t.sql", "select now() as n")], "tests/t.sql:1:8: `now` reads the clock"),
+        ] {
+            let found = mistakes(files);
+            assert!(found.iter().any(|m| m.starts_with(says)), "{says}: {found:#?}");
+        }
+    }
+}

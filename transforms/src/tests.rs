@@ -1,0 +1,189 @@
+//! Models from files to rows.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use proptest::prelude::*;
+
+use crate::compile::{Compiled, Sources, compile};
+use crate::lineage::columns;
+use crate::project::Project;
+use crate::project::testing::{NOTE, project};
+use crate::unit_test::{Outcome, run};
+
+fn sources() -> Sources {
+    let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let fields = vec![
+        Field::new("n", DataType::Int64, true),
+        Field::new("id", DataType::Utf8, true),
+        Field::new("price", DataType::Decimal128(18, 4), true),
+        Field::new("event_time", time, true),
+        Field::new("_source", DataType::Utf8, true),
+        Field::new("_partition", DataType::Int32, true),
+        Field::new("_offset", DataType::Int64, true),
+    ];
+    [("raw.x".parse().unwrap(), Arc::new(Schema::new(fields)))].into()
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+fn compiled(
+    project: &Project,
+) -> Result<std::collections::BTreeMap<String, Compiled>, Vec<String>> {
+    let compiled = block_on(compile(project, &sources())).unwrap();
+    compiled.map_err(|all| all.iter().map(ToString::to_string).collect())
+}
+
+fn mistakes(sql: &str) -> Vec<String> {
+    compiled(&project(&[("staging/a.sql", sql)])).unwrap_err()
+}
+
+#[test]
+fn mistakes_are_found_before_anything_runs() {
+    let from = "from {{ source('raw', 'x') }}";
+    for (sql, says) in [
+        (format!("select n,\n  nn as m\n{from}"), "staging/a.sql:2:3: "),
+        (format!("select n + interval '1 day' as m {from}"), "staging/a.sql:1:1: "),
+        (format!("select count(*) {from}"), "column 1 is called \"count(*)\"; give it a name"),
+        (format!("select n as \"N\" {from}"), "column 1 is called \"N\""),
+        ("select null as n".into(), "column `n`: always null, without a type"),
+        (format!("select event_time - event_time as d {from}"), "column `d`: tables have no type"),
+        (format!("select cast(event_time as timestamp) as t {from}"), "a time without its zone"),
+        (format!("select price * 0.5e0 as p {from}"), "becomes a floating number"),
+        (format!("select cast(price as double) as p {from}"), "becomes a floating number"),
+        (
+            format!("{{{{ config(dedup=['id']) }}}} select id, event_time {from}"),
+            "`_source` is missing",
+        ),
+    ] {
+        let found = mistakes(&sql);
+        assert!(found.iter().any(|m| m.contains(says)), "{sql}: {found:#?}");
+    }
+}
+
+#[test]
+fn what_a_description_promises_is_held_against_the_sql() {
+    let mart = "select n {{ ', 1 as extra' }} from {{ ref('a') }}";
+    let of = |note: &str, a: &str| {
+        let files = [("staging/a.sql", a), ("marts/b.sql", mart), ("marts/b.yml", note)];
+        compiled(&project(&files)).err().unwrap_or_default()
+    };
+    assert_eq!(of(NOTE, "select 3 as n"), Vec::<String>::new());
+    let found = of(NOTE, "select 'x' as n");
+    assert!(found[0].starts_with("marts/b.yml:6:15: column `n` of b is long by"), "{found:?}");
+    let found = of(&NOTE.replace("name: n\n", "name: nn\n"), "select 3 as n");
+    assert!(found[0].contains("model b has no column `nn`; did you mean `n`?"), "{found:?}");
+}
+
+#[test]
+fn columns_know_where_they_come_from() {
+    let project = project(&[
+        ("staging/a.sql", "select n, price * 2 as double_price, id from {{ source('raw', 'x') }}"),
+        (
+            "staging/b.sql",
+            "with s as (select id, sum(double_price) as total, max(n) as n from {{ ref('a') }} \
+             group by id) select s.id, total, coalesce(s.n, a.n) as m, row_number() over (order by \
+             s.id, a._source, a._partition, a._offset) as r from s left join \
+             {{ source('raw', 'x') }} as a on a.id = s.id where a.price > 1",
+        ),
+    ]);
+    let compiled = compiled(&project).unwrap();
+    let shown = |name: &str| -> Vec<String> {
+        let one =
+            |(column, origins): (String, std::collections::BTreeSet<crate::lineage::Origin>)| {
+                let from: Vec<String> =
+                    origins.iter().map(|o| format!("{}.{}", o.table, o.column)).collect();
+                format!("{column} <- {}", from.join(" "))
+            };
+        columns(&compiled[name].plan).into_iter().map(one).collect()
+    };
+    assert_eq!(shown("a"), ["n <- raw.x.n", "double_price <- raw.x.price", "id <- raw.x.id"]);
+    assert_eq!(
+        shown("b"),
+        [
+            "id <- staging.a.id",
+            "total <- staging.a.double_price",
+            "m <- raw.x.n staging.a.n",
+            "r <- raw.x._offset raw.x._partition raw.x._source staging.a.id",
+        ]
+    );
+}
+
+fn outcome(files: &[(&str, &str)]) -> Outcome {
+    let project = project(files);
+    let compiled = compiled(&project).unwrap();
+    block_on(run(&project, &compiled, &sources(), &project.unit_tests[0])).unwrap()
+}
+
+#[test]
+fn a_unit_test_passes_or_says_which_rows_differ() {
+    let of = |mart: &str, note: &str| {
+        outcome(&[
+            ("staging/a.sql", "select n, id from {{ source('raw', 'x') }}"),
+            ("marts/b.sql", mart),
+            ("marts/b.yml", note),
+        ])
+    };
+    let mart = "select n, id from {{ ref('a') }} where n > 0";
+    assert_eq!(of(mart, NOTE), Outcome::Passed);
+    let wrong = "select n + 1 as n, id from {{ ref('a') }}";
+    let failed = Outcome::Failed { missing: vec!["n=3".into()], surplus: vec!["n=4".into()] };
+    assert_eq!(of(wrong, NOTE), failed);
+    for (from, to, says) in [
+        ("ref('a'), rows", "\"source('raw', 'x')\", rows", "b does not read raw.x"),
+        ("rows: [{n: 3}]}\n    expect", "rows: [{nn: 3}]}\n    expect", "did you mean `n`?"),
+        ("rows: [{n: 3}]}\n    expect", "rows: [{n: x}]}\n    expect", "column `n`: "),
+        (
+            "given:\n      - {input: ref('a'), rows: [{n: 3}]}\n",
+            "given: []\n",
+            "reads staging.a, whose rows are not",
+        ),
+    ] {
+        assert!(NOTE.contains(from), "{from}");
+        let Outcome::Wrong(why) = of(mart, &NOTE.replace(from, to)) else { panic!("{to}") };
+        assert!(why.contains(says), "{to}: {why}");
+    }
+}
+
+/// (identity, day, source, partition, offset), all small so that they meet.
+fn records() -> impl Strategy<Value = Vec<(u8, i64, u8, i32)>> {
+    prop::collection::vec((0u8..2, 0i64..6, 0u8..2, 0i32..2), 1..10)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// Against the definition, taken literally.
+    #[test]
+    fn of_the_records_of_an_event_the_first_survives(records in records()) {
+        let mut rows = String::new();
+        for (offset, (id, day, source, partition)) in records.iter().enumerate() {
+            rows += &format!(
+                "          - {{id: i{id}, event_time: \"2026-03-0{}T23:00:00Z\", _source: s{source}, \
+                 _partition: {partition}, _offset: {offset}}}\n", day + 1
+            );
+        }
+        let key = |n: usize| (records[n].2, records[n].3, n);
+        let mut expect = String::new();
+        for n in 0..records.len() {
+            let dropped = (0..records.len()).any(|m| {
+                records[m].0 == records[n].0
+                    && (records[m].1 - records[n].1).abs() <= 1
+                    && key(m) < key(n)
+            });
+            if !dropped {
+                expect += &format!("        - {{_offset: {n}}}\n");
+            }
+        }
+        let note = format!(
+            "unit_tests:\n  - name: t\n    model: a\n    given:\n      - input: source('raw', 'x')\n        \
+             rows:\n{rows}    expect:\n      rows:\n{expect}"
+        );
+        let sql = "{{ config(dedup=['id']) }} select id, event_time, _source, _partition, _offset \
+                   from {{ source('raw', 'x') }}";
+        let outcome = outcome(&[("staging/a.sql", sql), ("staging/a.yml", &note)]);
+        prop_assert_eq!(outcome, Outcome::Passed);
+    }
+}
