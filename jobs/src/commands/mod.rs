@@ -32,7 +32,9 @@ use std::collections::BTreeMap;
 use weir_catalog::Lake;
 use weir_catalog::session::{At, Session as Sql, SessionOptions};
 use weir_contract::class::ErrorClass;
-use weir_contract::names::{NAMESPACE_RAW, NAMESPACE_REF, TableName};
+use weir_contract::names::{
+    NAMESPACE_MART, NAMESPACE_RAW, NAMESPACE_REF, NAMESPACE_STAGING, TableName,
+};
 use weir_ingest::kafka::KafkaSettings;
 
 use crate::cli::{Command, Contracts};
@@ -69,13 +71,15 @@ pub fn run(command: Command, session: &mut Session) -> Result<Done, Failure> {
         Command::Ls(asked) => models::ls::list(&asked, session),
         Command::Compile(asked) => models::ls::compile(&asked, session),
         Command::Show(asked) => models::show::run(&asked, session),
+        Command::Run(asked) => models::build::run(&asked, false, session),
+        Command::Build(asked) => models::build::run(&asked, true, session),
         Command::Test(asked) => models::test::run(&asked, session),
         Command::Lineage(asked) => models::lineage::run(&asked, session),
         Command::Config => config::run(session),
     }
 }
 
-/// The tables that were named, or all that ingest and seed write.
+/// The tables that were named, or all that ingest, seed and models write.
 async fn tables(lake: &Lake, named: &[String]) -> Result<Vec<TableName>, Failure> {
     if !named.is_empty() {
         return named
@@ -84,7 +88,7 @@ async fn tables(lake: &Lake, named: &[String]) -> Result<Vec<TableName>, Failure
             .collect();
     }
     let all = lake.tables().await.map_err(Failure::catalog)?;
-    let ours = [NAMESPACE_RAW, NAMESPACE_REF];
+    let ours = [NAMESPACE_RAW, NAMESPACE_REF, NAMESPACE_STAGING, NAMESPACE_MART];
     Ok(all.into_iter().filter(|name| ours.contains(&name.namespace.as_str())).collect())
 }
 

@@ -297,7 +297,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "maintain.memory_max",
-        kind: Kind::Size { min: 64 * MIB, max: 64 * GIB },
+        kind: Kind::Size { min: 128 * MIB, max: 64 * GIB },
         default: Default::Text("512MiB"),
         env: true,
         doc: "Memory for the rows that `weir maintain` sorts and encodes, about; what does not fit is \

@@ -1,3 +1,5 @@
+{{ config(materialized='table') }}
+
 -- One row per machine and interval; what holds now has no valid_to.
 select
     machine_id,

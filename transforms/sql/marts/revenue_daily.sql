@@ -1,4 +1,4 @@
-{{ config(unique_key=['revenue_date', 'machine_id', 'product_id', 'currency']) }}
+{{ config(materialized='table', unique_key=['revenue_date', 'machine_id', 'product_id', 'currency']) }}
 
 -- What was delivered and what it was worth, per day, machine and product. Days are UTC.
 select

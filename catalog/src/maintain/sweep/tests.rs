@@ -20,22 +20,26 @@ const HOURS: Duration = Duration::from_secs(3_600);
 
 struct World {
     _folder: TempDir,
+    /// As writers see it: the library stamps metadata by the machine's clock.
     lake: Lake,
+    /// As the sweeper sees it, by the clock that is moved.
+    later: Lake,
     clock: Arc<MovedClock>,
 }
 
 impl World {
     async fn new() -> World {
-        let (folder, mut lake, _) = foreign::lake().await;
+        let (folder, lake, _) = foreign::lake().await;
         let clock = Arc::new(MovedClock::default());
-        lake.env.clock = clock.clone();
-        World { _folder: folder, lake, clock }
+        let mut later = lake.clone();
+        later.env.clock = clock.clone();
+        World { _folder: folder, lake, later, clock }
     }
 
     async fn maintain(&self, dry_run: bool) -> Report {
         let options = MaintainOptions { age_min: 900 * 24 * HOURS, ..MaintainOptions::default() };
         let maintain = Maintain {
-            lake: &self.lake,
+            lake: &self.later,
             table: name(),
             options,
             dry_run,
@@ -224,7 +228,7 @@ async fn who_was_suspended_with_files_on_its_way_does_not_bring_them_in() {
         added: vec![file],
         ..Default::default()
     };
-    let refused = testing::advance(&world.lake, base, &change, &testing::steps(0, 10, 11)).await;
+    let refused = testing::advance(&world.later, base, &change, &testing::steps(0, 10, 11)).await;
     assert_eq!(refused.unwrap_err().class(), weir_contract::class::ErrorClass::Retry);
     let report = verify(&world.lake, &name(), &VerifyOptions::default()).await.unwrap();
     assert!(report.ok, "{report}");
