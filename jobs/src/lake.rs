@@ -4,6 +4,9 @@ use weir_catalog::aws::{AwsKeys, AwsOptions, AwsRole};
 use weir_catalog::backend::GlueOptions;
 use weir_catalog::storage::S3Options;
 use weir_catalog::{CatalogAt, CatalogError, Lake, LakeOptions};
+use weir_contract::names::{
+    NAMESPACE_MART, NAMESPACE_RAW, NAMESPACE_REF, NAMESPACE_STAGING, TableName,
+};
 
 use crate::config::{Aws, CatalogPlace, Config, Property, WarehouseAt};
 use crate::failure::Failure;
@@ -43,6 +46,19 @@ pub fn exists(config: &Config) -> bool {
         CatalogPlace::Sqlite(file) => file.exists(),
         CatalogPlace::Glue(_) => true,
     }
+}
+
+/// The tables that were named, or all that ingest, seed and models write.
+pub async fn tables(lake: &Lake, named: &[String]) -> Result<Vec<TableName>, Failure> {
+    if !named.is_empty() {
+        return named
+            .iter()
+            .map(|name| name.parse().map_err(|e: String| Failure::config(e)))
+            .collect();
+    }
+    let all = lake.tables().await.map_err(Failure::catalog)?;
+    let ours = [NAMESPACE_RAW, NAMESPACE_REF, NAMESPACE_STAGING, NAMESPACE_MART];
+    Ok(all.into_iter().filter(|name| ours.contains(&name.namespace.as_str())).collect())
 }
 
 fn identity(aws: &Aws) -> Result<AwsOptions, Failure> {
