@@ -64,7 +64,7 @@ impl World {
     }
 
     async fn stands(&self, location: &str) -> bool {
-        self.lake.store.head(&object_path(location).unwrap()).await.is_ok()
+        self.lake.store.head(&self.lake.warehouse.object_path(location).unwrap()).await.is_ok()
     }
 }
 
@@ -156,7 +156,7 @@ async fn a_table_made_anew_a_lost_memory_and_a_damaged_one_begin_the_wait_anew()
     world.sweep().await;
     let base = current(&world.lake).await;
     let memory = format!("{}/metadata/weir-unreferenced.json", base.metadata().location());
-    let path = object_path(&memory).unwrap();
+    let path = world.lake.warehouse.object_path(&memory).unwrap();
     let text = world.lake.store.get(&path).await.unwrap().bytes().await.unwrap();
     let text = String::from_utf8(text.to_vec()).unwrap();
     let other = text.replace(&base.metadata().uuid().to_string(), &uuid::Uuid::nil().to_string());
@@ -183,7 +183,12 @@ async fn strangers_asked_for_and_shared_folders_are_spared() {
     let orphan = world.orphan().await;
     let base = current(&world.lake).await;
     let hint = format!("{}/metadata/version-hint.text", base.metadata().location());
-    world.lake.store.put(&object_path(&hint).unwrap(), "1".into()).await.unwrap();
+    world
+        .lake
+        .store
+        .put(&world.lake.warehouse.object_path(&hint).unwrap(), "1".into())
+        .await
+        .unwrap();
     assert_eq!(world.sweep().await.strangers, 1);
     world.clock.pass(25 * HOURS);
 

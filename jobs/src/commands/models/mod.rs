@@ -113,7 +113,7 @@ impl Models {
 
 /// The lake of the config, if it has been made.
 pub fn made(config: &Config) -> Result<Option<Lake>, Failure> {
-    config.catalog.file.exists().then(|| lake(config, false)).transpose()
+    crate::lake::exists(config).then(|| lake(config, false)).transpose()
 }
 
 /// All that models may read.
