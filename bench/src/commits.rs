@@ -1,6 +1,7 @@
 //! Commit after commit to one table: time and size over commits, flat once the cap of snapshots is met.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -40,51 +41,76 @@ pub fn run(args: &Args) -> Result<()> {
 async fn one(cap: usize, commits: usize) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let options = LakeOptions { snapshots_max: cap, ..LakeOptions::default() };
-    let warehouse = folder.path().join("lake");
-    let lake = Lake::open_local(&warehouse, &folder.path().join("catalog.db"), "weir", options)?;
-    let text = include_str!("../../contracts/vending.health.yaml");
-    let Ok(contract) = contract::parse("vending.health.yaml", text) else {
-        bail!("contracts/vending.health.yaml is broken");
-    };
-    let contract = Arc::new(contract);
-    let source =
-        SourceId { cluster: "bench".into(), topic: "vending.health".into(), topic_id: "1".into() };
-    let mut base = lake.ensure_raw(&contract, &TableName::raw("vending.health")).await?;
-    let mut decoder = Decoder::new(contract, &source.short());
-    let mut rng = sample::Rng::new(cap as u64);
+    let mut feed = Feed::open(folder.path(), options, cap as u64).await?;
     let mut times = Vec::new();
     let window = (commits / 10).max(1);
     for number in 0..commits as i64 {
+        times.push(feed.commit(EVENTS).await?);
+        if times.len() == window {
+            report(&feed.lake, &feed.base, cap, number + 1, &mut times).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A lake in a folder, and what is committed to its one table, always the same by seed.
+pub struct Feed {
+    pub lake: Lake,
+    pub base: Base,
+    decoder: Decoder,
+    rng: sample::Rng,
+    source: SourceId,
+    /// Commits and events so far.
+    done: (i64, i64),
+}
+
+impl Feed {
+    /// A lake with an empty table.
+    pub async fn open(folder: &Path, options: LakeOptions, seed: u64) -> Result<Feed> {
+        let catalog = folder.join("catalog.db");
+        let lake = Lake::open_local(&folder.join("lake"), &catalog, "weir", options)?;
+        let text = include_str!("../../contracts/vending.health.yaml");
+        let Ok(contract) = contract::parse("vending.health.yaml", text) else {
+            bail!("contracts/vending.health.yaml is broken");
+        };
+        let contract = Arc::new(contract);
+        let stream = "vending.health";
+        let source =
+            SourceId { cluster: "bench".into(), topic: stream.into(), topic_id: "1".into() };
+        let base = lake.ensure_raw(&contract, &TableName::raw(stream)).await?;
+        let decoder = Decoder::new(contract, &source.short());
+        Ok(Feed { lake, base, decoder, rng: sample::Rng::new(seed), source, done: (0, 0) })
+    }
+
+    /// One commit of so many events; how long it took, their decoding and encoding apart.
+    pub async fn commit(&mut self, events: i64) -> Result<Duration> {
+        let (number, from) = self.done;
         let now_ms = 1_780_000_000_000 + number * 5_000;
-        for i in 0..EVENTS {
-            let value = sample::heartbeat((number * EVENTS + i) as u64, &mut rng, now_ms);
-            decoder.push(&Record {
+        for offset in from..from + events {
+            let value = sample::heartbeat(offset as u64, &mut self.rng, now_ms);
+            self.decoder.push(&Record {
                 partition: 0,
-                offset: number * EVENTS + i,
+                offset,
                 timestamp_ms: Some(now_ms),
                 key: None,
                 value: Some(&value),
                 headers: &[],
             });
         }
-        let chunk = decoder.finish(now_ms * 1000);
+        let chunk = self.decoder.finish(now_ms * 1000);
         let day = chunk.days.first().copied().flatten();
-        let mut encoder = lake.format.encoder(&base.schema()?, day)?;
+        let mut encoder = self.lake.format.encoder(&self.base.schema()?, day)?;
         encoder.write(&chunk.batch)?;
-        let added = vec![lake.put_data_file(&base, encoder.finish()?).await?];
-        let from = number * EVENTS;
-        let step = Step { until: from + EVENTS, rows: EVENTS, ..Step::at(from) };
-        let steps = Steps::from([(source.to_string(), BTreeMap::from([(0, step)]))]);
+        let added = vec![self.lake.put_data_file(&self.base, encoder.finish()?).await?];
+        let step = Step { until: from + events, rows: events, ..Step::at(from) };
+        let steps = Steps::from([(self.source.to_string(), BTreeMap::from([(0, step)]))]);
         let change =
             Change { commit_id: format!("c{number}"), stage: "ingest", added, ..Change::default() };
         let begun = Instant::now();
-        base = commit_once(&lake, base, &change, &steps).await?;
-        times.push(begun.elapsed());
-        if times.len() == window {
-            report(&lake, &base, cap, number + 1, &mut times).await?;
-        }
+        self.base = commit_once(&self.lake, self.base.clone(), &change, &steps).await?;
+        self.done = (number + 1, from + events);
+        Ok(begun.elapsed())
     }
-    Ok(())
 }
 
 async fn commit_once(lake: &Lake, base: Base, change: &Change, steps: &Steps) -> Result<Base> {

@@ -1,7 +1,8 @@
 //! `weir-bench`: what ingest costs, against the sum of its parts in the same run, and what a commit
-//! costs as a table grows old. Build it with `cargo build --release --workspace`.
+//! costs as a table grows old, and what compaction costs. Build it with `cargo build --release --workspace`.
 
 mod commits;
+mod compact;
 mod ingest;
 mod parts;
 mod usage;
@@ -24,6 +25,8 @@ enum Command {
     Part(parts::Args),
     /// Thousands of commits to one table, at several caps of snapshots.
     Commits(commits::Args),
+    /// Small files into large ones, against PyIceberg doing the same.
+    Compact(compact::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -31,5 +34,6 @@ fn main() -> anyhow::Result<()> {
         Command::Ingest(args) => ingest::run(&args),
         Command::Part(args) => parts::run(&args),
         Command::Commits(args) => commits::run(&args),
+        Command::Compact(args) => compact::run(&args),
     }
 }

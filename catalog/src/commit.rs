@@ -5,11 +5,14 @@
 //! is looked for before anything else. Data files and manifests are never deleted here; a
 //! metadata file only when it fell off the metadata log by a commit that is known to have landed.
 
+pub(crate) mod alter;
+pub(crate) mod keep;
 pub(crate) mod prepare;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use iceberg::spec::Schema;
 use object_store::ObjectStoreExt;
 use weir_contract::class::ErrorClass;
 use weir_contract::names::key;
@@ -20,7 +23,6 @@ use prepare::prepare;
 use crate::backend::Outcome;
 use crate::error::{CatalogError, Result};
 use crate::files::NewFile;
-use crate::storage::object_path;
 use crate::table::{Base, Lake};
 
 /// Attempts in a row that may fail with `retry` before the error is the caller's.
@@ -41,10 +43,26 @@ pub struct Change {
     pub added: Vec<NewFile>,
     /// Locations of files to remove; all must be in the table.
     pub removed: Vec<String>,
+    /// Whether the table's rows stay what they are.
+    pub rewrite: Rewrite,
+    /// The schema that the added files have, if it is not the table's: it becomes the table's.
+    pub schema: Option<Schema>,
     /// Table properties to set besides the progress.
     pub properties: BTreeMap<String, String>,
     /// Entries of the snapshot's summary besides ours.
     pub summary: BTreeMap<String, String>,
+}
+
+/// Whether a change leaves the rows as they are: then its snapshot's operation is `replace`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Rewrite {
+    /// Rows come or go.
+    #[default]
+    No,
+    /// The added files hold the rows of the removed ones, no more and no less.
+    Files,
+    /// No file comes or goes; the manifests are written anew, clustered by partition.
+    Manifests,
 }
 
 /// What the caller makes of a base.
@@ -108,6 +126,7 @@ pub async fn commit<D>(
             Decision::Advance(next) => next,
             Decision::Decline(why) => return Ok(Committed::Declined(why)),
         };
+        refuse_old_files(lake, &base, change)?;
         let outcome = match prepare(lake, &base, change, next).await {
             Ok(updates) => lake.backend.commit(&base.name, &base.loaded, updates).await,
             Err(e) => Outcome::Failed(e),
@@ -211,9 +230,30 @@ fn find_commit(base: &Base, id: &str) -> Option<i64> {
     None
 }
 
+/// Files that wait for their commit longer than this may have been swept away as nobody's: less than
+/// the least time between the sweeper's two looks, and more than any commit takes.
+const FILES_AGE_MAX: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// A process that was suspended with files on their way must not bring them in: the sweeper commits
+/// before it deletes, so that whoever commits afterwards comes by here.
+fn refuse_old_files(lake: &Lake, base: &Base, change: &Change) -> Result<()> {
+    let Some(oldest) = change.added.iter().map(|new| new.put_at_ms).min() else { return Ok(()) };
+    let age_ms = lake.env.clock.now_ms().saturating_sub(oldest);
+    if u128::from(age_ms.max(0).unsigned_abs()) <= FILES_AGE_MAX.as_millis() {
+        return Ok(());
+    }
+    Err(CatalogError::retry(format!(
+        "the files of commit {} to {} were written {} hours ago and may have been swept away since; \
+         start again from the table as it is",
+        change.commit_id,
+        base.name,
+        age_ms / 3_600_000
+    )))
+}
+
 /// Deletes the metadata files that `new` no longer logs. Whoever is reading one of them reads the
 /// pointer again. What fails stays for the sweeper.
-async fn delete_old_metadata(lake: &Lake, base: &Base, new: &Base) {
+pub(crate) async fn delete_old_metadata(lake: &Lake, base: &Base, new: &Base) {
     let enabled = new.metadata().properties().get(DELETE_AFTER_COMMIT);
     if enabled.is_none_or(|value| !value.eq_ignore_ascii_case("true")) {
         return;
@@ -227,7 +267,7 @@ async fn delete_old_metadata(lake: &Lake, base: &Base, new: &Base) {
         if logged.contains(location) || !location.starts_with(&ours) {
             continue;
         }
-        let deleted = match object_path(location) {
+        let deleted = match lake.warehouse.object_path(location) {
             Ok(path) => lake.store.delete(&path).await.map_err(|e| e.to_string()),
             Err(e) => Err(e.to_string()),
         };

@@ -15,9 +15,10 @@ use crate::error::{CatalogError, Result};
 use crate::schema::{
     check_schema, day_spec, raw_iceberg_schema, raw_partition_spec, reference_iceberg_schema,
 };
-use crate::storage::location_of;
 use crate::table::{Base, Lake, LakeOptions};
 
+/// How often a table is created of which the catalog does not tell, and has nothing.
+const CREATES_MAX: u32 = 3;
 /// Ten years: longer than the seven for which tags keep history.
 const HISTORY_SECONDS: u64 = 10 * 366 * 24 * 60 * 60;
 /// Manifests are merged up to this size.
@@ -59,14 +60,19 @@ impl Lake {
 
     /// Puts a new table into the catalog. Whatever came of it, the catalog knows: another process
     /// may have been first, or an answer was lost.
-    async fn create(&self, name: &TableName, metadata: TableMetadata) -> Result<Base> {
-        let why = match self.backend.create(name, metadata).await {
-            Outcome::Committed(loaded) => return Ok(Base { name: name.clone(), loaded }),
-            Outcome::Failed(e) => return Err(e),
-            Outcome::Conflict(why) | Outcome::Unknown(why) => why,
-        };
-        let found = self.table(name).await?;
-        found.ok_or_else(|| CatalogError::retry(format!("creating table {name}: {why}")))
+    pub(crate) async fn create(&self, name: &TableName, metadata: TableMetadata) -> Result<Base> {
+        let mut why = String::new();
+        for _ in 0..CREATES_MAX {
+            why = match self.backend.create(name, metadata.clone()).await {
+                Outcome::Committed(loaded) => return Ok(Base { name: name.clone(), loaded }),
+                Outcome::Failed(e) => return Err(e),
+                Outcome::Conflict(why) | Outcome::Unknown(why) => why,
+            };
+            if let Some(found) = self.table(name).await? {
+                return Ok(found);
+            }
+        }
+        Err(CatalogError::retry(format!("creating table {name}: {why}")))
     }
 
     /// The raw table of a contract; none if there is no such table.
@@ -83,19 +89,19 @@ impl Lake {
         self.new_table(name, schema, spec, properties(contract, &self.options))
     }
 
-    fn new_table(
+    pub(crate) fn new_table(
         &self,
         name: &TableName,
         schema: Schema,
         spec: UnboundPartitionSpec,
         properties: HashMap<String, String>,
     ) -> Result<TableMetadata> {
-        let path = format!("{}/{}/{}", self.warehouse, name.namespace, name.name);
+        let location = format!("{}/{}/{}", self.warehouse.location(), name.namespace, name.name);
         let built = TableMetadataBuilder::new(
             schema,
             spec,
             SortOrder::unsorted_order(),
-            location_of(&path),
+            location,
             FormatVersion::V2,
             properties,
         )
@@ -116,7 +122,8 @@ fn checked_reference(base: Base, reference: &Reference) -> Result<Base> {
     check_format(&base)?;
     let wanted = reference_iceberg_schema(&reference.contract)?;
     check_schema(&base.name, base.metadata().current_schema(), &wanted)?;
-    let (found, wanted) = (reference_key(&base).unwrap_or_default(), key_names(reference));
+    let (found, wanted) =
+        (reference_key(&base).unwrap_or_default(), key_names(&reference.contract, &reference.key));
     if found != wanted {
         return Err(CatalogError::bad_config(format!(
             "the rows of {} are told apart by {found:?} (its property {}), the contract says \
@@ -147,12 +154,13 @@ pub(crate) fn reference_key(base: &Base) -> Option<Vec<String>> {
     (known && !names.is_empty()).then_some(names)
 }
 
-pub(crate) fn key_names(reference: &Reference) -> Vec<String> {
-    reference.key.iter().map(|column| reference.contract.fields[*column].name.clone()).collect()
+/// The names of these columns of a contract.
+pub(crate) fn key_names(contract: &Contract, key: &[usize]) -> Vec<String> {
+    key.iter().map(|column| contract.fields[*column].name.clone()).collect()
 }
 
 fn key_property(reference: &Reference) -> String {
-    serde_json::Value::from(key_names(reference)).to_string()
+    serde_json::Value::from(key_names(&reference.contract, &reference.key)).to_string()
 }
 
 /// The builder reads the machine's clock; ours may be a simulation's.
@@ -166,10 +174,22 @@ fn stamp(metadata: TableMetadata, now_ms: i64) -> Result<TableMetadata> {
 
 /// Properties of a new raw table. They are set once: what an operator changes stays changed.
 fn properties(contract: &Contract, options: &LakeOptions) -> HashMap<String, String> {
+    let mut properties = table_properties(&contract.description, options);
+    properties.insert(key::CONTRACT.into(), format!("{}@{}", contract.id, contract.version));
+    properties
+}
+
+impl Lake {
+    /// Properties of any new table of ours, with what it holds as comment.
+    pub(crate) fn table_properties(&self, comment: &str) -> HashMap<String, String> {
+        table_properties(comment, &self.options)
+    }
+}
+
+fn table_properties(comment: &str, options: &LakeOptions) -> HashMap<String, String> {
     let history_ms = HISTORY_SECONDS * 1000;
     let snapshots = options.snapshots_max.max(1);
     let mut properties = vec![
-        (key::CONTRACT, format!("{}@{}", contract.id, contract.version)),
         ("write.format.default", "parquet".into()),
         ("write.parquet.compression-codec", "zstd".into()),
         ("write.metadata.compression-codec", "gzip".into()),
@@ -188,13 +208,20 @@ fn properties(contract: &Contract, options: &LakeOptions) -> HashMap<String, Str
         ("vacuum_max_snapshot_age_seconds", HISTORY_SECONDS.to_string()),
         ("vacuum_min_snapshots_to_keep", snapshots.to_string()),
     ];
-    if !contract.description.is_empty() {
-        properties.push(("comment", contract.description.clone()));
+    if !comment.is_empty() {
+        properties.push(("comment", comment.into()));
     }
     properties.into_iter().map(|(key, value)| (key.to_string(), value)).collect()
 }
 
 impl Base {
+    /// Whether this version of a raw table can take the rows of a contract.
+    ///
+    /// Errors: bad config naming every column that differs.
+    pub fn takes(&self, contract: &Contract) -> Result<()> {
+        check_schema(&self.name, self.metadata().current_schema(), &raw_iceberg_schema(contract)?)
+    }
+
     /// Whether both are versions of one table, not of a table and its replacement.
     pub(crate) fn is_same_table(&self, other: &Base) -> bool {
         Arc::ptr_eq(&self.loaded.metadata, &other.loaded.metadata)

@@ -29,6 +29,8 @@ pub trait FileEncoder: Send {
     fn write(&mut self, batch: &RecordBatch) -> Result<()>;
     /// Bytes held.
     fn memory(&self) -> usize;
+    /// Bytes of the file so far, about.
+    fn encoded(&self) -> usize;
     /// The file.
     fn finish(self: Box<Self>) -> Result<Encoded>;
 }

@@ -1,12 +1,14 @@
 //! Data files: where they stand and what a commit needs to know of them.
 
-use iceberg::spec::{DataContentType, DataFile, DataFileBuilder, DataFileFormat, Literal, Struct};
+use iceberg::spec::{
+    DataContentType, DataFile, DataFileBuilder, DataFileFormat, Literal, Struct, TableMetadata,
+};
 use object_store::{ObjectStore, PutMode};
+use weir_contract::names::key;
 
 use crate::encode::Encoded;
 use crate::error::{CatalogError, Result};
 use crate::schema::{PARTITION_FIELD, day_spec, is_reference};
-use crate::storage::object_path;
 use crate::table::{Base, Lake};
 
 /// A durable data file that no snapshot refers to yet.
@@ -14,6 +16,10 @@ use crate::table::{Base, Lake};
 pub struct NewFile {
     pub(crate) file: DataFile,
     pub(crate) spec_id: i32,
+    /// When it was stored, ms since the epoch.
+    pub(crate) put_at_ms: i64,
+    /// Its data sequence number; none: that of the snapshot that brings it.
+    pub(crate) sequence: Option<i64>,
 }
 
 impl NewFile {
@@ -31,6 +37,13 @@ impl NewFile {
     pub fn size(&self) -> u64 {
         self.file.file_size_in_bytes()
     }
+
+    /// The same file in the place of others, of which `sequence` is the greatest data sequence number:
+    /// who reads only what is newer passes over it as over them.
+    #[must_use]
+    pub(crate) fn in_place_of(self, sequence: i64) -> NewFile {
+        NewFile { sequence: Some(sequence), ..self }
+    }
 }
 
 impl Lake {
@@ -38,24 +51,41 @@ impl Lake {
     /// its `data/`. It is durable when this returns, and nobody's until it is committed.
     pub async fn put_data_file(&self, base: &Base, encoded: Encoded) -> Result<NewFile> {
         let metadata = base.metadata();
-        let (spec_id, partition, folder) = match is_reference(metadata.current_schema()) {
-            true => (unpartitioned(base)?, Struct::empty(), String::new()),
+        let spec_id = write_spec(base)?;
+        let (partition, folder) = match is_undivided(metadata) {
+            true => (Struct::empty(), String::new()),
             false => {
-                let spec_id = day_spec(&base.name, metadata)?.spec_id();
                 let day = encoded.day.map_or("null".to_string(), iso_day);
                 let partition = Struct::from_iter([encoded.day.map(Literal::date)]);
-                (spec_id, partition, format!("{PARTITION_FIELD}={day}/"))
+                (partition, format!("{PARTITION_FIELD}={day}/"))
             }
         };
         let uuid = self.env.ids.uuid();
         let location = format!("{}/data/{folder}{uuid}.parquet", metadata.location());
-        let path = object_path(&location)?;
+        let path = self.warehouse.object_path(&location)?;
         let size = encoded.bytes.len() as u64;
         self.store
             .put_opts(&path, encoded.bytes.clone().into(), PutMode::Create.into())
             .await
             .map_err(|e| CatalogError::storage(format!("writing {location}"), e))?;
-        Ok(NewFile { file: data_file(location, size, encoded, spec_id, partition)?, spec_id })
+        let file = data_file(location, size, encoded, spec_id, partition)?;
+        Ok(NewFile { file, spec_id, put_at_ms: self.env.clock.now_ms(), sequence: None })
+    }
+}
+
+/// Whether the table's files are of no partition: reference tables, and those that models make whole.
+fn is_undivided(metadata: &TableMetadata) -> bool {
+    is_reference(metadata.current_schema()) || metadata.properties().contains_key(key::MODEL)
+}
+
+/// The partition spec under which files of the table are written: by day, of a reference table by nothing.
+///
+/// Errors: bad config if another engine took it from the table.
+pub(crate) fn write_spec(base: &Base) -> Result<i32> {
+    let metadata = base.metadata();
+    match is_undivided(metadata) {
+        true => unpartitioned(base),
+        false => Ok(day_spec(&base.name, metadata)?.spec_id()),
     }
 }
 

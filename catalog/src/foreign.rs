@@ -25,7 +25,6 @@ use crate::commit::prepare::add_totals;
 use crate::files::NewFile;
 use crate::manifests::{FileChange, write_snapshot};
 use crate::scan::plan;
-use crate::storage::object_path;
 use crate::table::{Base, Lake};
 use crate::testing::{self, DAY};
 
@@ -129,7 +128,7 @@ pub async fn foreign(lake: &Lake, added: Vec<NewFile>, removed: &[String]) -> Ba
 /// The same on any table.
 pub async fn foreign_on(lake: &Lake, base: Base, added: Vec<NewFile>, removed: &[String]) -> Base {
     let snapshot_id = lake.env.ids.snapshot_id();
-    let change = FileChange { snapshot_id, added: &added, removed };
+    let change = FileChange { snapshot_id, added: &added, removed, cluster: false };
     let mut listed = write_snapshot(lake, &base, &change).await.expect("a snapshot");
     add_totals(&mut listed.summary, base.metadata().current_snapshot().map(|s| &**s));
     add_snapshot(lake, &base, snapshot_id, listed.location, listed.summary).await
@@ -201,7 +200,10 @@ pub async fn delete_positions(lake: &Lake, path: &str, positions: &[i64]) -> Bas
     let folder = format!("{}/data", metadata.location());
     let location = format!("{folder}/deletes-{}.parquet", lake.env.ids.uuid());
     let size = bytes.len() as u64;
-    lake.store.put(&object_path(&location).expect("path"), bytes.into()).await.expect("put");
+    lake.store
+        .put(&lake.warehouse.object_path(&location).expect("path"), bytes.into())
+        .await
+        .expect("put");
     let deletes = DataFileBuilder::default()
         .content(DataContentType::PositionDeletes)
         .file_path(location)

@@ -1,6 +1,7 @@
 //! The files of one snapshot: manifests of what is added, rewritten ones without what is removed,
-//! merged ones, and the list of them all. Every file is new and named by a fresh UUID.
+//! merged or clustered ones, and the list of them all. Every file is new and named by a fresh UUID.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use iceberg::spec::{
@@ -13,7 +14,7 @@ use uuid::Uuid;
 use crate::create::MANIFEST_BYTES_MAX;
 use crate::error::{CatalogError, Result};
 use crate::files::NewFile;
-use crate::merge::{ManifestFacts, plan_merge};
+use crate::merge::{ManifestFacts, plan_cluster, plan_merge};
 use crate::table::{Base, Lake};
 
 /// What one snapshot changes.
@@ -21,6 +22,8 @@ pub(crate) struct FileChange<'a> {
     pub snapshot_id: i64,
     pub added: &'a [NewFile],
     pub removed: &'a [String],
+    /// Write the manifests anew, clustered by partition.
+    pub cluster: bool,
 }
 
 /// A written manifest list, and what its snapshot's summary says of the files.
@@ -77,7 +80,10 @@ pub(crate) async fn write_snapshot(
     // What holds only tombstones of older snapshots ends here.
     carried.retain(|m| m.has_added_files() || m.has_existing_files());
     let carried = writer.remove(carried, change.removed).await?;
-    let mut manifests = writer.merge(carried).await?;
+    let mut manifests = match change.cluster {
+        true => writer.cluster(carried).await?,
+        false => writer.merge(carried).await?,
+    };
     manifests.extend(writer.add(change.added).await?);
     let location = writer.list(manifests).await?;
     Ok(Listed { location, summary: writer.summary.build() })
@@ -107,7 +113,8 @@ impl SnapshotWriter<'_> {
                 let schema = self.base.metadata().current_schema().clone();
                 self.summary.add_file(&new.file, schema, spec.clone());
                 // A negative number: the file takes that of its snapshot.
-                writer.add_file(new.file.clone(), -1).map_err(|e| self.failed(e))?;
+                let sequence = new.sequence.unwrap_or(-1);
+                writer.add_file(new.file.clone(), sequence).map_err(|e| self.failed(e))?;
             }
             manifests.push(writer.write_manifest_file().await.map_err(|e| self.failed(e))?);
         }
@@ -161,26 +168,7 @@ impl SnapshotWriter<'_> {
 
     /// Merges what the plan says; merged entries keep their snapshot and sequence numbers.
     async fn merge(&mut self, carried: Vec<ManifestFile>) -> Result<Vec<ManifestFile>> {
-        let metadata = self.base.metadata();
-        // A spec over a dropped column can be read but not written; its manifests stay.
-        let writable: BTreeSet<i32> = metadata
-            .partition_specs_iter()
-            .filter(|spec| spec.partition_type(metadata.current_schema()).is_ok())
-            .map(|spec| spec.spec_id())
-            .collect();
-        let mergeable = |m: &ManifestFile| {
-            m.content == ManifestContentType::Data
-                && m.added_snapshot_id != self.snapshot_id
-                && writable.contains(&m.partition_spec_id)
-        };
-        let facts: Vec<ManifestFacts> = carried
-            .iter()
-            .map(|m| ManifestFacts {
-                spec_id: m.partition_spec_id,
-                live: live_count(m).filter(|_| mergeable(m)),
-                bytes: m.manifest_length.max(0) as u64,
-            })
-            .collect();
+        let facts = facts(self.base.metadata(), &carried, self.snapshot_id);
         let groups = plan_merge(&facts, MANIFEST_BYTES_MAX as u64);
         let mut merged = Vec::new();
         for group in &groups {
@@ -196,6 +184,33 @@ impl SnapshotWriter<'_> {
         let gone: BTreeSet<usize> = groups.into_iter().flatten().collect();
         let kept = carried.into_iter().enumerate().filter(|(i, _)| !gone.contains(i));
         Ok(kept.map(|(_, manifest)| manifest).chain(merged).collect())
+    }
+
+    /// Writes what the plan says anew, entries of one partition side by side; they keep their snapshot
+    /// and sequence numbers.
+    async fn cluster(&mut self, carried: Vec<ManifestFile>) -> Result<Vec<ManifestFile>> {
+        let facts = facts(self.base.metadata(), &carried, self.snapshot_id);
+        let plan = plan_cluster(&facts, MANIFEST_BYTES_MAX as u64);
+        let mut clustered = Vec::new();
+        for group in &plan {
+            let mut entries = Vec::new();
+            for manifest in group.from.iter().map(|position| &carried[*position]) {
+                let live = self.live_entries(manifest).await?;
+                entries.extend(live.into_iter().map(|entry| (entry, manifest)));
+            }
+            entries.sort_by(|(a, _), (b, _)| by_partition(a, b));
+            let spec = self.spec(facts[group.from[0]].spec_id)?;
+            for some in entries.chunks(entries.len().div_ceil(group.into.max(1)).max(1)) {
+                let mut writer = self.manifest(&spec, ManifestContentType::Data)?;
+                for (entry, manifest) in some {
+                    keep(&mut writer, entry, manifest).map_err(|e| self.failed(e))?;
+                }
+                clustered.push(writer.write_manifest_file().await.map_err(|e| self.failed(e))?);
+            }
+        }
+        let gone: BTreeSet<usize> = plan.into_iter().flat_map(|group| group.from).collect();
+        let kept = carried.into_iter().enumerate().filter(|(i, _)| !gone.contains(i));
+        Ok(kept.map(|(_, manifest)| manifest).chain(clustered).collect())
     }
 
     async fn list(&self, manifests: Vec<ManifestFile>) -> Result<String> {
@@ -257,6 +272,41 @@ impl SnapshotWriter<'_> {
     fn failed(&self, e: iceberg::Error) -> CatalogError {
         CatalogError::iceberg(format!("writing a snapshot of {}", self.base.name), e)
     }
+}
+
+/// What plans need to know of manifests; those that `snapshot_id` writes itself stay out of them.
+pub(crate) fn facts(
+    metadata: &TableMetadata,
+    manifests: &[ManifestFile],
+    snapshot_id: i64,
+) -> Vec<ManifestFacts> {
+    // A spec over a dropped column can be read but not written; its manifests stay.
+    let writable: BTreeSet<i32> = metadata
+        .partition_specs_iter()
+        .filter(|spec| spec.partition_type(metadata.current_schema()).is_ok())
+        .map(|spec| spec.spec_id())
+        .collect();
+    let mergeable = |m: &ManifestFile| {
+        m.content == ManifestContentType::Data
+            && m.added_snapshot_id != snapshot_id
+            && writable.contains(&m.partition_spec_id)
+    };
+    let one = |m: &ManifestFile| ManifestFacts {
+        spec_id: m.partition_spec_id,
+        live: live_count(m).filter(|_| mergeable(m)),
+        bytes: m.manifest_length.max(0) as u64,
+    };
+    manifests.iter().map(one).collect()
+}
+
+/// By the partition's values, then by the age of the rows.
+fn by_partition(a: &ManifestEntryRef, b: &ManifestEntryRef) -> Ordering {
+    let values = |entry: &ManifestEntryRef| {
+        let fields = entry.data_file().partition().fields().iter();
+        fields.map(|v| v.as_ref().and_then(|v| v.as_primitive_literal())).collect::<Vec<_>>()
+    };
+    let order = values(a).partial_cmp(&values(b)).unwrap_or(Ordering::Equal);
+    order.then_with(|| sequence_of(a).cmp(&sequence_of(b)))
 }
 
 fn live_count(manifest: &ManifestFile) -> Option<u64> {

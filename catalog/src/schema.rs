@@ -140,7 +140,7 @@ pub fn raw_partition_spec(schema: &Schema) -> Result<UnboundPartitionSpec> {
 }
 
 /// Whether a table can take the rows of a contract: every column of `wanted` is there with its
-/// type. Columns that only the table has stay null.
+/// type, or a wider one. Columns that only the table has stay null.
 ///
 /// Errors: bad config naming every column that differs.
 pub fn check_schema(name: &TableName, table: &Schema, wanted: &Schema) -> Result<()> {
@@ -164,18 +164,33 @@ pub fn check_schema(name: &TableName, table: &Schema, wanted: &Schema) -> Result
         return Ok(());
     }
     Err(CatalogError::bad_config(format!(
-        "table {name} does not fit its contract: {}; alter the table with another engine, or give \
-         the stream another table",
+        "table {name} does not fit its contract: {}; `weir contracts plan` says whether `weir \
+         contracts apply` can change that",
         faults.join("; ")
     )))
 }
 
-/// Equal but for field ids and comments.
+/// Whether every value of type `from` is one of type `to`, and Iceberg lets a column go that way.
+pub fn widens(from: &PrimitiveType, to: &PrimitiveType) -> bool {
+    use PrimitiveType::{Decimal, Double, Float, Int, Long};
+    match (from, to) {
+        (Int, Long) | (Float, Double) => true,
+        (Decimal { precision, scale }, Decimal { precision: wider, scale: same }) => {
+            wider > precision && scale == same
+        }
+        _ => false,
+    }
+}
+
+/// Equal but for field ids and comments, or wider than what is wanted.
 fn same_type(found: &Type, wanted: &Type) -> bool {
     match (found, wanted) {
         (Type::Struct(found), Type::Struct(wanted)) => wanted.fields().iter().all(|w| {
             found.field_by_name(&w.name).is_some_and(|f| same_type(&f.field_type, &w.field_type))
         }),
+        (Type::Primitive(found), Type::Primitive(wanted)) => {
+            found == wanted || widens(wanted, found)
+        }
         (found, wanted) => found == wanted,
     }
 }

@@ -55,6 +55,23 @@ impl Found {
         self.file.entry.file_size_in_bytes()
     }
 
+    /// Its data sequence number; 0 where a table of format v1 had none.
+    pub(crate) fn sequence(&self) -> i64 {
+        self.file.entry.sequence_number().unwrap_or(0)
+    }
+
+    /// The greatest value of a whole-numbered or timestamp column, if the manifest has it.
+    pub(crate) fn greatest(&self, schema: &Schema, column: &str) -> Option<i64> {
+        let id = schema.field_id_by_name(column)?;
+        self.file.entry.data_file().upper_bounds().get(&id).and_then(whole)
+    }
+
+    /// The least value, likewise.
+    pub(crate) fn least(&self, schema: &Schema, column: &str) -> Option<i64> {
+        let id = schema.field_id_by_name(column)?;
+        self.file.entry.data_file().lower_bounds().get(&id).and_then(whole)
+    }
+
     /// What readers see of it: the file less its deletes.
     fn view(&self) -> (&str, Vec<&str>) {
         let mut deletes: Vec<&str> = self.deletes.iter().map(|d| d.file_path.as_str()).collect();
@@ -91,9 +108,18 @@ pub async fn files(lake: &Lake, base: &Base, sought: &Sought) -> Result<Vec<Foun
 /// Whether all of `found` are still live on `base`, with the same deletes: then what was read of
 /// them is still what the table says.
 pub async fn still_stand(lake: &Lake, base: &Base, found: &[Found]) -> Result<bool> {
+    Ok(which_stand(lake, base, &[found]).await? == [true])
+}
+
+/// The same of several groups.
+pub async fn which_stand(lake: &Lake, base: &Base, groups: &[&[Found]]) -> Result<Vec<bool>> {
     let now = files(lake, base, &Sought::ALL).await?;
     let now: HashMap<&str, Vec<&str>> = now.iter().map(Found::view).collect();
-    Ok(found.iter().map(Found::view).all(|(path, deletes)| now.get(path) == Some(&deletes)))
+    let stands = |found: &Found| {
+        let (path, deletes) = found.view();
+        now.get(path) == Some(&deletes)
+    };
+    Ok(groups.iter().map(|group| group.iter().all(stands)).collect())
 }
 
 /// Where the day of the event's time stands in a partition spec.
@@ -143,6 +169,22 @@ fn whole(datum: &Datum) -> Option<i64> {
     match datum.literal() {
         PrimitiveLiteral::Int(n) => Some(i64::from(*n)),
         PrimitiveLiteral::Long(n) => Some(*n),
+        _ => None,
+    }
+}
+
+/// The partition of a file that was written under `spec_id`: none if under another spec, else the day
+/// of its rows, if they have one.
+pub(crate) fn day_of(found: &Found, spec_id: i32) -> Option<Option<i32>> {
+    if found.file.spec_id != spec_id {
+        return None;
+    }
+    match found.file.entry.data_file().partition().fields() {
+        [] | [None] => Some(None),
+        [Some(value)] => match value.as_primitive_literal() {
+            Some(PrimitiveLiteral::Int(day)) => Some(Some(day)),
+            _ => None,
+        },
         _ => None,
     }
 }

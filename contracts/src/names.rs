@@ -7,6 +7,10 @@ use sha2::{Digest, Sha256};
 
 /// Namespace of the tables that ingest writes.
 pub const NAMESPACE_RAW: &str = "raw";
+/// Namespace of the models that are one stream each, cleansed.
+pub const NAMESPACE_STAGING: &str = "staging";
+/// Namespace of the models that people read.
+pub const NAMESPACE_MART: &str = "mart";
 /// Namespace of what Weir says about its own work.
 pub const NAMESPACE_OPS: &str = "ops";
 /// The view `ops.rejects` over the rejected rows of all raw tables.
@@ -17,6 +21,15 @@ pub const VIEW_HISTORY_SUFFIX: &str = "_history";
 
 /// First part of the source whose offsets are the loads of a reference table.
 pub const NAMESPACE_SEED: &str = "seed";
+
+/// What a tag of the snapshot ladder begins with; the hour follows, `2026-11-28T17` in UTC.
+pub const TAG_HOUR_PREFIX: &str = "weir-hour-";
+/// The same of a day, `2026-11-28`.
+pub const TAG_DAY_PREFIX: &str = "weir-day-";
+/// The same of a month, `2026-11`.
+pub const TAG_MONTH_PREFIX: &str = "weir-month-";
+/// What all of them begin with, and no tag that people set.
+pub const TAG_PREFIX: &str = "weir-";
 
 /// Namespace of the reference tables, which `weir seed` writes.
 pub const NAMESPACE_REF: &str = "ref";
@@ -95,12 +108,18 @@ pub mod key {
     pub const ACCEPTED: &str = "weir.accepted";
     /// Table property: foreign deletions that were acknowledged, JSON array.
     pub const ACKNOWLEDGED: &str = "weir.acknowledged";
+    /// Table property: when files of nobody's were last deleted, RFC 3339.
+    pub const SWEPT: &str = "weir.swept";
+    /// Table property of a derived table: the model that makes it.
+    pub const MODEL: &str = "weir.model";
+    /// Table property and summary of a derived table: what made its rows; the same text, the same rows.
+    pub const SQL_HASH: &str = "weir.sql-hash";
     /// Table property of a reference table: the columns of its business key, JSON array.
     pub const REFERENCE_KEY: &str = "weir.reference-key";
 
     /// Summary: the id of the commit that made the snapshot.
     pub const COMMIT_ID: &str = "weir.commit-id";
-    /// Summary: the stage that made the snapshot (`ingest`, `verify`, `redrive`).
+    /// Summary: the stage that made the snapshot (`ingest`, `verify`, `redrive`, `maintain`, `retain`).
     pub const STAGE: &str = "weir.stage";
     /// Summary: the version of Weir that made the snapshot.
     pub const CODE_VERSION: &str = "weir.code-version";

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 mod advance;
+mod derived;
 mod heads;
 mod json;
 mod truth;
@@ -20,6 +21,7 @@ mod truth;
 mod arbitrary;
 
 pub use advance::{Accepted, Fence, Removed, Step, Steps, Verdict};
+pub use derived::{Derived, Root};
 pub use truth::{Recovery, SnapshotFacts, TableFacts, Truth, resolve};
 
 /// Commit ids that a vector remembers: enough to recognise a commit whose outcome stayed unknown.
@@ -38,6 +40,8 @@ pub struct Progress {
     pub sources: BTreeMap<String, BTreeMap<i32, Partition>>,
     /// The greatest `_rev` in the table.
     pub rev: i32,
+    /// Of a derived table: what it was made of. Such a table has no sources.
+    pub derived: Option<Derived>,
 }
 
 /// One partition of one source: what became of the offsets `start..until`.
@@ -57,7 +61,7 @@ pub struct Partition {
     pub absent: i64,
     /// Offsets that retention took before they were read, accepted by an operator.
     pub lost: i64,
-    /// Rows that were deleted by others, acknowledged by an operator.
+    /// Rows that were deleted, by others and acknowledged by an operator, or by retention.
     pub removed: i64,
     /// Rows beyond one an offset: 0 but in a reference table, where an offset is a load.
     pub extra: i64,
@@ -112,8 +116,12 @@ impl Progress {
         self.sources.get(source)?.get(&partition).map(|p| p.until)
     }
 
-    /// The records that the table holds by this vector, accepted and rejected, over all sources.
+    /// The rows that the table holds by this vector: records, accepted and rejected, over all sources;
+    /// of a derived table its rows.
     pub fn records(&self) -> i128 {
+        if let Some(derived) = &self.derived {
+            return derived.rows.into();
+        }
         let partitions = self.sources.values().flat_map(BTreeMap::values);
         partitions.map(|p| i128::from(p.rows) + i128::from(p.rejected)).sum()
     }
@@ -130,6 +138,12 @@ impl Progress {
     fn check(&self) -> Result<(), String> {
         if self.rev < 0 {
             return Err(format!("rev is {}", self.rev));
+        }
+        if let Some(derived) = &self.derived {
+            derived.check()?;
+            if !self.sources.is_empty() {
+                return Err("a derived table has no sources of its own".into());
+            }
         }
         for (source, partitions) in &self.sources {
             if source.is_empty() {

@@ -205,6 +205,12 @@ impl Batch {
         Ok((steps.collect(), std::mem::take(&mut self.rejected)))
     }
 
+    /// Decodes by another contract from the next record on; the batch must be closed, or empty.
+    pub fn decode_by(&mut self, decoder: Decoder) {
+        debug_assert_eq!(self.decoder.rows(), 0);
+        self.decoder = decoder;
+    }
+
     /// Throws the batch away; returns how many records it held. The partitions stay held, but nothing
     /// of them is taken until they begin again.
     pub fn abandon(&mut self) -> u64 {

@@ -89,6 +89,16 @@ pub enum IngestEvent {
         /// Why.
         reason: String,
     },
+    /// Another version of the contract decodes from the next record on.
+    ContractTaken {
+        /// Its version.
+        version: String,
+    },
+    /// The contract changed, and is not in use: the one before stays.
+    ContractRefused {
+        /// Why.
+        why: String,
+    },
     /// Something failed that may pass: reading starts again at the heads, a little later.
     Interrupted {
         /// What failed.
@@ -131,6 +141,7 @@ impl IngestEvent {
             IngestEvent::ClientRebuilt { .. }
             | IngestEvent::ManyMembers { .. }
             | IngestEvent::BatchFenced { .. }
+            | IngestEvent::ContractRefused { .. }
             | IngestEvent::Interrupted { .. } => true,
             IngestEvent::BatchCommitted { recovered, .. } => recovered.is_some(),
             _ => false,
@@ -180,6 +191,12 @@ impl fmt::Display for IngestEvent {
             }
             IngestEvent::BatchAbandoned { records, reason } => {
                 write!(f, "abandoned a batch of {records} records: {reason}")
+            }
+            IngestEvent::ContractTaken { version } => {
+                write!(f, "contract version {version} is in use from the next record on")
+            }
+            IngestEvent::ContractRefused { why } => {
+                write!(f, "the contract changed and is not in use, the one before stays: {why}")
             }
             IngestEvent::Interrupted { error, failures } => {
                 write!(

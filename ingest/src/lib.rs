@@ -4,6 +4,7 @@
 //! - [`stream`]: one stream's ingest; its loop is `run`, with [`batch`], [`writer`] and [`flight`] as
 //!   its parts.
 //! - [`resume`] and [`flush`]: its decisions, pure.
+//! - [`news`]: a contract that changes meanwhile.
 //! - [`event`]: everything the loop tells, as one closed list.
 //! - [`redrive`]: rejected rows through today's contract.
 //! - [`topics`]: whether topics are set up as contracts ask.
@@ -15,6 +16,7 @@ pub mod flight;
 pub mod flush;
 pub mod kafka;
 pub mod lag;
+pub mod news;
 pub mod redrive;
 pub mod resume;
 mod run;

@@ -27,6 +27,7 @@ use crate::batch::Batch;
 use crate::event::{IngestEvent, MEMBERS_MAX};
 use crate::flight::{Committer, Flight, Outcome, landed};
 use crate::flush::{Flush, FlushFacts, decide_flush};
+use crate::news::Pending;
 use crate::resume::{AcceptKind, Begin, Problem, Resume, ResumeFacts, decide_resume};
 use crate::source::{Event, Identity, Source};
 use crate::stream::{IngestError, Report, Stream, Until, pause};
@@ -40,6 +41,8 @@ const REVOKE_WAIT: Duration = Duration::from_secs(5);
 const DRAIN_WAIT: Duration = Duration::from_secs(8);
 /// Failed commits in a row after which a bounded run gives up.
 const FAILURES_MAX: u32 = 5;
+/// How often the table is looked at while nothing comes: it may have been rolled back.
+const IDLE_LOOK_MS: i64 = 30_000;
 /// How often a bounded run looks at what other members of the group committed.
 const LOOK_INTERVAL_MS: i64 = 1_000;
 
@@ -64,6 +67,8 @@ pub(crate) struct Run<'a, S: Source> {
     unstarted: Vec<i32>,
     /// Members of the group that hold partitions, when last heard of.
     members: usize,
+    /// A contract that is not in use yet.
+    pending: Pending,
 }
 
 /// What a turn brought.
@@ -120,6 +125,7 @@ impl<'a, S: Source> Run<'a, S> {
             unopened: Some(partitions),
             unstarted: Vec::new(),
             members: 0,
+            pending: Pending::default(),
             stream,
         }
     }
@@ -160,16 +166,48 @@ impl<'a, S: Source> Run<'a, S> {
         if self.reached_targets().await? {
             return Ok(true);
         }
+        self.look_while_idle().await?;
         let flush = self.decide_flush();
         if flush == Flush::Now {
             self.still_the_same_topic().await?;
+            let next = self.next_contract().await?;
             self.launch()?;
+            if let Some(decoder) = next {
+                self.batch.decode_by(decoder);
+            }
         }
         match self.next_turn(flush != Flush::Hold && self.recover_at_ms.is_none()).await? {
             Turn::Landed(outcome) => self.land(outcome).await?,
             Turn::Event(event) => self.handle(event).await?,
         }
         Ok(false)
+    }
+
+    /// Looks now and then whether the table still stands where reading goes on. A batch that is being
+    /// made would find out by itself when it is committed; without one nobody would.
+    async fn look_while_idle(&mut self) -> Result<(), IngestError> {
+        let idle = self.flight.is_none() && self.batch.moved_at_ms().is_none();
+        let due = self.now_ms() - self.looked_at_ms >= IDLE_LOOK_MS;
+        if !idle || !due || self.recover_at_ms.is_some() || self.unopened.is_some() {
+            return Ok(());
+        }
+        let now = self.table().await?;
+        self.looked_at_ms = self.now_ms();
+        if self.went_back(&now)? {
+            self.abandon("the table was rolled back");
+            return self.restart().await;
+        }
+        self.base = now;
+        Ok(())
+    }
+
+    /// Whether the table lacks offsets that it had when our positions were taken from it.
+    fn went_back(&self, now: &Base) -> Result<bool, IngestError> {
+        let (seen, now) = (self.base.progress()?, now.progress()?);
+        let source = self.id.to_string();
+        let mut heads = seen.sources.get(&source).into_iter().flatten();
+        Ok(heads
+            .any(|(partition, p)| now.head(&source, *partition).is_none_or(|head| head < p.until)))
     }
 
     /// Something failed that may pass: everything is read again from the heads, a little later. A
@@ -195,7 +233,15 @@ impl<'a, S: Source> Run<'a, S> {
                 }
                 Ok(())
             }
-            Event::Records(records) => self.take(&records),
+            Event::Records(records) => {
+                if self.batch.rows() == 0
+                    && self.flight.is_none()
+                    && let Some(decoder) = self.next_contract().await?
+                {
+                    self.batch.decode_by(decoder);
+                }
+                self.take(&records)
+            }
             Event::End { partition, offset } => {
                 let now_ms = self.now_ms();
                 self.batch.reach(partition, offset, now_ms);
@@ -279,6 +325,36 @@ impl<'a, S: Source> Run<'a, S> {
         }
         self.abandon("the batch before it is not in the table");
         self.restart_soon().await
+    }
+
+    /// A decoder for the contract that came meanwhile, once the table can take its rows. Asked between
+    /// batches, while no commit is under way: the table that it is compared with is the one that the
+    /// next batch is written for.
+    async fn next_contract(&mut self) -> Result<Option<Decoder>, IngestError> {
+        let Some(news) = self.stream.news.as_mut().map(|news| news.look()) else { return Ok(None) };
+        if let Some(why) = news.and_then(|news| self.pending.hear(&self.stream.contract, news)) {
+            self.tell(&IngestEvent::ContractRefused { why });
+        }
+        let Some(contract) = self.pending.contract() else { return Ok(None) };
+        // It may have been changed for this contract since we last committed.
+        let now = self.table().await?;
+        if self.went_back(&now)? {
+            // Whoever commits on the base that positions come from is fenced.
+            return Ok(None);
+        }
+        if let Err(error) = now.takes(&contract) {
+            let why = error.to_string();
+            if self.pending.waits(&why) {
+                self.tell(&IngestEvent::ContractRefused { why });
+            }
+            return Ok(None);
+        }
+        self.base = now;
+        self.pending.taken();
+        self.writer = self.writer.take().filter(|_| self.batch.rows() > 0);
+        self.tell(&IngestEvent::ContractTaken { version: contract.version.clone() });
+        self.stream.contract = contract.clone();
+        Ok(Some(Decoder::new(contract, &self.id.short())))
     }
 
     /// A topic that is deleted and made again delivers its records without any event: whatever was
@@ -457,13 +533,18 @@ impl<'a, S: Source> Run<'a, S> {
     }
 
     async fn reload(&mut self) -> Result<(), IngestError> {
-        let table = &self.stream.table;
-        self.base = self.stream.lake.table(table).await?.ok_or_else(|| IngestError {
-            class: ErrorClass::BadData,
-            message: format!("table {table} was dropped while it was being written"),
-        })?;
+        self.base = self.table().await?;
         self.looked_at_ms = self.now_ms();
         Ok(())
+    }
+
+    /// The table as it is.
+    async fn table(&self) -> Result<Base, IngestError> {
+        let table = &self.stream.table;
+        self.stream.lake.table(table).await?.ok_or_else(|| IngestError {
+            class: ErrorClass::BadData,
+            message: format!("table {table} was dropped while it was being written"),
+        })
     }
 
     /// Whether the table holds every partition up to the end that it had at the start.

@@ -19,6 +19,7 @@ use crate::batch::Taken;
 use crate::event::IngestEvent;
 use crate::flight::{Advance, Outcome};
 use crate::flush::FlushLimits;
+use crate::news::News;
 use crate::resume::{AcceptKind, Start};
 use crate::run::{Opening, Run, look};
 use crate::source::{Source, SourceError};
@@ -143,6 +144,8 @@ pub struct Stream<'a, S: Source> {
     pub source: &'a mut S,
     /// The stream's contract.
     pub contract: Arc<Contract>,
+    /// Whether there is another one by now; none: it stays as it is.
+    pub news: Option<&'a mut dyn News>,
     /// The stream's raw table.
     pub table: TableName,
     /// What is asked.

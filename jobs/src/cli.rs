@@ -1,6 +1,9 @@
 //! The command line. What is written here is what `weir --help` and `docs/reference.md` say.
 
+mod history;
+mod maintain;
 mod models;
+mod simulate;
 
 use std::fmt;
 use std::ops::Range;
@@ -12,8 +15,15 @@ use weir_contract::class::RejectClass;
 use weir_ingest::resume::AcceptKind;
 
 use crate::config::value::parse_duration;
-use models::{COMPILE_HELP, LINEAGE_HELP, LS_HELP, SHOW_HELP, TEST_HELP};
-pub use models::{Compile, Lineage, Ls, Selection, Show, Test};
+use models::{BUILD_HELP, COMPILE_HELP, LINEAGE_HELP, LS_HELP, RUN_HELP, SHOW_HELP, TEST_HELP};
+pub use models::{Compile, Lineage, Ls, Run, Selection, Show, Test};
+use simulate::SIMULATE_HELP;
+pub use simulate::{Simulate, Speed};
+
+use history::{APPLY_HELP, PLAN_HELP, REGISTER_HELP, ROLLBACK_HELP, SNAPSHOTS_HELP, TAG_HELP};
+pub use history::{Evolve, Register, Rollback, Snapshots, Tag};
+use maintain::{MAINTAIN_HELP, RETAIN_HELP};
+pub use maintain::{Maintain, Retain};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -128,8 +138,17 @@ pub enum Command {
     /// List the tables of the lake.
     Tables,
     /// List the snapshots of a table that still stand.
-    #[command(after_help = "Example:\n  weir snapshots raw.vending_health")]
+    #[command(after_help = SNAPSHOTS_HELP)]
     Snapshots(Snapshots),
+    /// Give a state of a table a name, so that it does not expire.
+    #[command(after_help = TAG_HELP)]
+    Tag(Tag),
+    /// Make an earlier state of a table the current one, its progress included.
+    #[command(after_help = ROLLBACK_HELP)]
+    Rollback(Rollback),
+    /// Put tables into the catalog by their metadata files: one, or all of a lost catalog.
+    #[command(after_help = REGISTER_HELP)]
+    Register(Register),
     /// Run one SQL query over the lake.
     #[command(after_help = QUERY_HELP)]
     Query(Query),
@@ -142,6 +161,12 @@ pub enum Command {
     /// Put rejected rows through today's contracts; what these accept becomes accepted rows.
     #[command(after_help = REDRIVE_HELP)]
     Redrive(Redrive),
+    /// Keep tables healthy: compact small files, cluster manifests, sweep away files of nobody's.
+    #[command(after_help = MAINTAIN_HELP)]
+    Maintain(Maintain),
+    /// Delete rows past the retention of their contracts.
+    #[command(after_help = RETAIN_HELP)]
+    Retain(Retain),
     /// Find a record's row, file and snapshot, or what is in a file or a snapshot.
     #[command(after_help = WHERE_HELP)]
     Where(Where),
@@ -154,6 +179,12 @@ pub enum Command {
     /// Compute some rows of a SQL model.
     #[command(after_help = SHOW_HELP)]
     Show(Show),
+    /// Build the tables of the SQL models.
+    #[command(after_help = RUN_HELP)]
+    Run(Run),
+    /// Build the tables of the SQL models and test them on the way; exit 1 if a test fails.
+    #[command(after_help = BUILD_HELP)]
+    Build(Run),
     /// Run the tests of the SQL models; exit 1 if one fails.
     #[command(after_help = TEST_HELP)]
     Test(Test),
@@ -179,19 +210,28 @@ impl Command {
             Command::Verify(_) => "verify",
             Command::Tables => "tables",
             Command::Snapshots(_) => "snapshots",
+            Command::Tag(_) => "tag",
+            Command::Rollback(_) => "rollback",
+            Command::Register(_) => "register",
             Command::Query(_) => "query",
             Command::Simulate(_) => "simulate",
             Command::Rejects(_) => "rejects",
             Command::Redrive(_) => "redrive",
+            Command::Maintain(_) => "maintain",
+            Command::Retain(_) => "retain",
             Command::Where(_) => "where",
             Command::Ls(_) => "ls",
             Command::Compile(_) => "compile",
             Command::Show(_) => "show",
+            Command::Run(_) => "run",
+            Command::Build(_) => "build",
             Command::Test(_) => "test",
             Command::Lineage(_) => "lineage",
             Command::Config => "config",
             Command::Contracts(Contracts::Check(_)) => "contracts check",
             Command::Contracts(Contracts::Infer(_)) => "contracts infer",
+            Command::Contracts(Contracts::Plan(_)) => "contracts plan",
+            Command::Contracts(Contracts::Apply(_)) => "contracts apply",
         }
     }
 }
@@ -257,19 +297,6 @@ the query is read as it was then; the command says which snapshot it took and ho
 Examples:
   weir query \"SELECT event_type, count(*) FROM raw.vending_health GROUP BY 1 ORDER BY 2 DESC\"
   weir query --as-of 2026-11-21T10:00:00Z \"SELECT count(*) FROM raw.vending_health\"";
-
-const SIMULATE_HELP: &str = "\
-The same seed and flags give the same bytes. To Kafka go the streams of the config, each to its topic;
-the run begins so that its last event is of now. Files begin at 2026-03-02T08:00:00Z.
-SIGINT or SIGTERM ends a run in order: what was sent has arrived and is counted.
-docs/fleet.md describes the fleet's life, the ground truth and the mapping of CSV files.
-
-Examples:
-  weir simulate --to events --for 1d --truth truth.ndjson --ref-dir ref
-  weir simulate --kafka                                live, until it is stopped
-  weir simulate --kafka --machines 2000 --for 1h --speed-up 60
-  weir simulate --to - --stream vending.sales --malformed 0 --for 10m
-  weir simulate --from-csv sales.csv --mapping fleet/examples/vending_sales.toml --to sales.ndjson";
 
 const REJECTS_HELP: &str = "\
 The samples are the newest rows of each class. More of them: weir query \"SELECT * FROM ops.rejects\".
@@ -488,7 +515,7 @@ pub struct Topics {
 /// `weir verify`.
 #[derive(Debug, Default, Args)]
 pub struct Verify {
-    /// Tables such as raw.vending_health [default: all that ingest and seed write].
+    /// Tables such as raw.vending_health [default: all that Weir writes].
     #[arg(value_name = "TABLE")]
     pub tables: Vec<String>,
     /// Acknowledge what this snapshot of another engine deleted; needs one table.
@@ -500,14 +527,6 @@ pub struct Verify {
     /// The report as JSON; the same as --output json.
     #[arg(long)]
     pub json: bool,
-}
-
-/// `weir snapshots`.
-#[derive(Debug, Args)]
-pub struct Snapshots {
-    /// A table such as raw.vending_health.
-    #[arg(value_name = "TABLE")]
-    pub table: String,
 }
 
 /// `weir query`.
@@ -524,90 +543,6 @@ pub struct Query {
     pub as_of: Option<chrono::DateTime<chrono::FixedOffset>>,
 }
 
-/// `weir simulate`.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Options")]
-#[command(group = clap::ArgGroup::new("into").args(["to", "kafka", "ref_dir"]).required(true).multiple(true))]
-pub struct Simulate {
-    /// Write files: a folder for one per stream, a name in .ndjson for one in all, - for stdout.
-    #[arg(long, value_name = "PATH", conflicts_with = "kafka")]
-    pub to: Option<PathBuf>,
-    /// Send to the topics of the config's streams.
-    #[arg(long)]
-    pub kafka: bool,
-    /// Write the fleet's reference tables as CSV into this folder.
-    #[arg(long, value_name = "DIR")]
-    pub ref_dir: Option<PathBuf>,
-    /// Write down what was done to whom when, and what was sent.
-    #[arg(long, value_name = "FILE")]
-    pub truth: Option<PathBuf>,
-    /// Another number, another world.
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
-    /// Vending machines.
-    #[arg(long, default_value_t = 500)]
-    pub machines: u32,
-    /// Sites; every fifth is a store with tills.
-    #[arg(long, default_value_t = 50)]
-    pub sites: u32,
-    /// Events per second of the fleet's time, by more or fewer heartbeats [default: one a minute].
-    #[arg(long, value_name = "EVENTS")]
-    pub rate: Option<f64>,
-    /// Seconds of the fleet's time in a second, or max [default: 1 to Kafka, max to files].
-    #[arg(long, value_name = "FACTOR", value_parser = speed_up)]
-    pub speed_up: Option<Speed>,
-    /// How much of the fleet's time [default: 1h to files, until stopped to Kafka].
-    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
-    pub duration: Option<std::time::Duration>,
-    /// When the fleet's time begins, RFC 3339 with a zone.
-    #[arg(long, value_name = "TIME")]
-    pub start: Option<chrono::DateTime<chrono::FixedOffset>>,
-    /// Only this stream; may be given again [default: all].
-    #[arg(long = "stream", value_name = "STREAM")]
-    pub streams: Vec<weir_fleet::stream::Stream>,
-    /// Share of malformed records, of all kinds or as KIND=SHARE of one; may be given again.
-    #[arg(long, value_name = "SHARE", default_value = "0.001",
-        value_parser = weir_fleet::malformed::share)]
-    pub malformed: Vec<weir_fleet::malformed::Share>,
-    /// Share of records that are sent twice.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.001)]
-    pub duplicates: f64,
-    /// Share of records that later ones overtake.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.002)]
-    pub reordered: f64,
-    /// Share of machines whose clock is wrong by up to 20 minutes.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.02)]
-    pub skewed: f64,
-    /// How often things go wrong: 1 as a rule, 0 never.
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
-    pub trouble: f64,
-    /// Instead of a fleet: the rows of this CSV file, by --mapping.
-    #[arg(long, value_name = "FILE", requires = "mapping", conflicts_with_all = ["truth", "ref_dir"])]
-    pub from_csv: Option<PathBuf>,
-    /// How rows become events (TOML).
-    #[arg(long, value_name = "FILE", requires = "from_csv")]
-    pub mapping: Option<PathBuf>,
-    /// With --from-csv: tell what this contract will refuse, and why.
-    #[arg(long, value_name = "FILE", requires = "from_csv")]
-    pub contract: Option<PathBuf>,
-}
-
-/// How fast the fleet's time passes.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Speed {
-    /// So many seconds in a second.
-    Times(f64),
-    /// As fast as it goes.
-    Max,
-}
-
-fn speed_up(text: &str) -> Result<Speed, String> {
-    match text {
-        "max" => Ok(Speed::Max),
-        _ => text.parse().map(Speed::Times).map_err(|_| "write a number, or max".into()),
-    }
-}
-
 /// `weir contracts …`.
 #[derive(Debug, Subcommand)]
 pub enum Contracts {
@@ -619,6 +554,12 @@ pub enum Contracts {
         after_help = "Example:\n  weir contracts infer vending.health > contracts/vending.health.yaml"
     )]
     Infer(Infer),
+    /// Say what the contracts would change in their tables.
+    #[command(after_help = PLAN_HELP)]
+    Plan(Evolve),
+    /// Change the tables as their contracts ask; all that were named, or none.
+    #[command(after_help = APPLY_HELP)]
+    Apply(Evolve),
 }
 
 /// `weir contracts check`.

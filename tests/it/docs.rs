@@ -40,7 +40,7 @@ enum Instead {
 use Instead::{Elsewhere, Run, Stopped};
 
 /// Commands that do not simply run: page, command, what happens instead, why.
-const SPECIAL: [(&str, &str, Instead, &str); 12] = [
+const SPECIAL: [(&str, &str, Instead, &str); 13] = [
     (
         "README.md",
         "jobs/quickstart",
@@ -91,6 +91,12 @@ const SPECIAL: [(&str, &str, Instead, &str); 12] = [
         "bench/README.md",
         "target/release/weir-bench commits",
         Run("weir-bench commits --commits 40 --caps 5,10"),
+        "its figures take minutes",
+    ),
+    (
+        "bench/README.md",
+        "target/release/weir-bench compact",
+        Run("weir-bench compact --files 6 --rows 200"),
         "its figures take minutes",
     ),
 ];

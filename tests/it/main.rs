@@ -1,15 +1,21 @@
 //! The integration tests: one binary, one module per subject.
 
+mod backends;
 mod crash;
 mod docs;
+mod evolve;
 mod fleet;
 mod foreign;
+mod history;
 mod ingest;
 mod kafka;
+mod maintain;
+mod models;
 mod personal;
 mod quickstart;
 mod readers;
 mod redrive;
+mod security;
 mod seed;
 mod sim;
 mod stack;

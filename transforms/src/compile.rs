@@ -13,10 +13,11 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan};
 use datafusion::prelude::SessionContext;
+use weir_catalog::derived::columns::{column_type, type_name};
 use weir_catalog::session::{SessionOptions, detached, explain};
 use weir_catalog::{CatalogError, Result};
 use weir_contract::class::ErrorClass;
-use weir_contract::names::TableName;
+use weir_contract::names::{NAMESPACE_MART, TableName};
 use weir_contract::yaml::{Diagnostic, Position, nearest};
 
 use crate::dedup::{deduplicated, lacks};
@@ -120,7 +121,7 @@ fn mistake(model: &Model, error: DataFusionError) -> Result<Diagnostic> {
 fn columns(model: &Model, schema: &Schema) -> Vec<Diagnostic> {
     let place = Place { file: model.path.clone(), at: Position::START };
     let mut mistakes = Vec::new();
-    let nested = model.relation.namespace == "mart";
+    let nested = model.relation.namespace == NAMESPACE_MART;
     for (number, field) in schema.fields().iter().enumerate() {
         let name = field.name();
         if !is_name(name) {
@@ -206,40 +207,7 @@ fn float_money(model: &Model, plan: &LogicalPlan) -> Vec<Diagnostic> {
 /// # Errors
 /// Why a table cannot have it, and what to write.
 pub fn iceberg_type(kind: &DataType) -> Result<String, String> {
-    Ok(match kind {
-        DataType::Boolean => "boolean".into(),
-        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 => {
-            "int".into()
-        }
-        DataType::Int64 | DataType::UInt32 | DataType::UInt64 => "long".into(),
-        DataType::Float16 | DataType::Float32 => "float".into(),
-        DataType::Float64 => "double".into(),
-        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s)
-            if *s >= 0 =>
-        {
-            format!("decimal({p}, {s})")
-        }
-        DataType::Date32 | DataType::Date64 => "date".into(),
-        DataType::Timestamp(_, Some(_)) => "timestamptz".into(),
-        DataType::Timestamp(_, None) => {
-            return Err("a time without its zone; cast it to `timestamp with time zone`".into());
-        }
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "string".into(),
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "binary".into(),
-        DataType::Dictionary(_, values) => return iceberg_type(values),
-        DataType::List(item) | DataType::LargeList(item) => {
-            format!("list<{}>", iceberg_type(item.data_type())?)
-        }
-        DataType::Struct(fields) => {
-            let member = |field: &Arc<Field>| {
-                iceberg_type(field.data_type()).map(|kind| format!("{}: {kind}", field.name()))
-            };
-            let members = fields.iter().map(member).collect::<Result<Vec<_>, String>>()?;
-            format!("struct<{}>", members.join(", "))
-        }
-        DataType::Null => return Err("always null, without a type; cast it to one".into()),
-        other => return Err(format!("tables have no type {other}; cast it")),
-    })
+    column_type(kind).map(|kind| type_name(&kind))
 }
 
 /// The schema of the rows as they are stored: everything may be null, whatever SQL can prove.
@@ -272,6 +240,12 @@ impl Space {
         options.sql_parser.collect_spans = true;
         drop(state);
         Ok(Space { context, catalog })
+    }
+
+    /// Whether there is a table of this name.
+    pub fn has(&self, name: &TableName) -> bool {
+        let schema = self.catalog.schema(&name.namespace);
+        schema.is_some_and(|schema| schema.table_exist(&name.name))
     }
 
     /// Gives a table its name.

@@ -83,7 +83,7 @@ fn file_location(table: &str, version: u64, uuid: Uuid, gzip: bool) -> String {
 
 /// The number before the first `-` of a metadata file's name, `v3.metadata.json` included; 0 for
 /// names that no convention of Iceberg makes.
-pub(super) fn version_of(location: &str) -> u64 {
+pub(crate) fn version_of(location: &str) -> u64 {
     let name = location.rsplit('/').next().unwrap_or(location);
     let digits: String =
         name.trim_start_matches('v').chars().take_while(char::is_ascii_digit).collect();

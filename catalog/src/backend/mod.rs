@@ -4,6 +4,7 @@
 //! three outcomes. Whoever adds a backend must keep them apart: *conflict* only for a refusal that
 //! is known to be the first and only attempt, *unknown* for everything that may have landed.
 
+mod glue;
 mod metadata_file;
 mod pointer;
 mod sqlite;
@@ -14,13 +15,21 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use iceberg::TableUpdate;
+use iceberg::io::FileIO;
 use iceberg::spec::{SnapshotReference, TableMetadata, TableMetadataRef};
 use weir_contract::names::TableName;
 
+pub use glue::{GlueOptions, GluePointer};
+pub(crate) use metadata_file::version_of;
 pub use pointer::{Pointer, PointerBackend, Swap};
 pub use sqlite::SqlitePointer;
 
 use crate::error::{CatalogError, Result};
+
+/// Reads a metadata file, current or not.
+pub(crate) async fn read_metadata(io: &FileIO, location: &str) -> Result<Loaded> {
+    metadata_file::read(io, location).await
+}
 
 /// A table's metadata and where it was read: exactly one version.
 #[derive(Debug, Clone)]
@@ -59,6 +68,17 @@ pub trait Backend: Send + Sync + Debug {
     /// Creates a table, and its namespace where that is missing. Conflict: it exists.
     async fn create(&self, name: &TableName, metadata: TableMetadata) -> Outcome;
 
+    /// Reads a metadata file, whoever it belongs to.
+    async fn read(&self, location: &str) -> Result<Loaded>;
+
+    /// The metadata file of a table as the catalog names it, which may be gone; `None` if there is no
+    /// such table.
+    async fn location(&self, name: &TableName) -> Result<Option<String>>;
+
+    /// Makes a metadata file that stands the table's current one: of a new table, or of one that has
+    /// exactly the file `old`.
+    async fn register(&self, name: &TableName, location: &str, old: Option<&str>) -> Outcome;
+
     /// Applies `updates` to exactly `base`, and makes the result current if `base` still is.
     async fn commit(&self, name: &TableName, base: &Loaded, updates: Vec<TableUpdate>) -> Outcome;
 }
@@ -76,6 +96,18 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
 
     async fn create(&self, name: &TableName, metadata: TableMetadata) -> Outcome {
         (**self).create(name, metadata).await
+    }
+
+    async fn read(&self, location: &str) -> Result<Loaded> {
+        (**self).read(location).await
+    }
+
+    async fn location(&self, name: &TableName) -> Result<Option<String>> {
+        (**self).location(name).await
+    }
+
+    async fn register(&self, name: &TableName, location: &str, old: Option<&str>) -> Outcome {
+        (**self).register(name, location, old).await
     }
 
     async fn commit(&self, name: &TableName, base: &Loaded, updates: Vec<TableUpdate>) -> Outcome {

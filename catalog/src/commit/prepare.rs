@@ -1,18 +1,19 @@
 //! One attempt: the files of the snapshot, and how the metadata changes.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::str::FromStr;
 
 use iceberg::TableUpdate;
 use iceberg::spec::{
-    MAIN_BRANCH, Operation, Snapshot, SnapshotReference, SnapshotRetention, Summary,
+    MAIN_BRANCH, Operation, Schema, SchemaRef, Snapshot, SnapshotReference, SnapshotRetention,
+    Summary, TableMetadata,
 };
 use weir_contract::names::{SourceId, key};
 use weir_contract::progress::Progress;
 
-use super::Change;
+use super::keep::{expiry, ladder, tag_updates};
+use super::{Change, Rewrite};
 use crate::error::Result;
-use crate::expire::{Standing, plan_expiry};
 use crate::manifests::{FileChange, write_snapshot};
 use crate::table::{Base, Lake};
 
@@ -28,38 +29,60 @@ pub(super) async fn prepare(
     while metadata.snapshot_by_id(snapshot_id).is_some() {
         snapshot_id = lake.env.ids.snapshot_id();
     }
-    let files = FileChange { snapshot_id, added: &change.added, removed: &change.removed };
+    let files = FileChange {
+        snapshot_id,
+        added: &change.added,
+        removed: &change.removed,
+        cluster: change.rewrite == Rewrite::Manifests,
+    };
     let mut listed = write_snapshot(lake, base, &files).await?;
     add_totals(&mut listed.summary, metadata.current_snapshot().map(|s| &**s));
     let sequence = metadata.next_sequence_number();
     let next = next.with_snapshot(snapshot_id, sequence);
+    // Time must not run backwards in a table, whatever the writers' clocks do.
+    let timestamp_ms = lake.env.clock.now_ms().max(metadata.last_updated_ms() + 1);
     let snapshot = Snapshot::builder()
         .with_snapshot_id(snapshot_id)
         .with_parent_snapshot_id(metadata.current_snapshot_id())
         .with_sequence_number(sequence)
-        // Time must not run backwards in a table, whatever the writers' clocks do.
-        .with_timestamp_ms(lake.env.clock.now_ms().max(metadata.last_updated_ms() + 1))
+        .with_timestamp_ms(timestamp_ms)
         .with_manifest_list(listed.location)
         .with_summary(Summary {
             operation: operation(change),
             additional_properties: summary(change, &next, listed.summary),
         })
-        .with_schema_id(metadata.current_schema_id())
+        .with_schema_id(schema_id(metadata, change.schema.as_ref()))
         .build();
-    let mut updates = vec![
+    let mut updates = Vec::new();
+    if let Some(schema) = &change.schema {
+        updates.push(TableUpdate::AddSchema { schema: schema.clone() });
+        updates.push(TableUpdate::SetCurrentSchema { schema_id: -1 });
+    }
+    updates.extend([
         TableUpdate::AddSnapshot { snapshot },
         TableUpdate::SetSnapshotRef {
             ref_name: MAIN_BRANCH.into(),
             reference: main_branch(base, snapshot_id),
         },
-    ];
-    updates.extend(expiry(lake, base, snapshot_id));
+    ]);
+    let tags = ladder(lake, base, timestamp_ms);
+    updates.extend(tag_updates(&tags));
+    updates.extend(expiry(lake, base, snapshot_id, &tags));
     updates.push(TableUpdate::SetProperties { updates: properties(change, &next) });
     Ok(updates)
 }
 
+/// The id that the table's builder gives to a schema: that of an equal one, else the next.
+fn schema_id(metadata: &TableMetadata, next: Option<&Schema>) -> i32 {
+    let Some(next) = next else { return metadata.current_schema_id() };
+    let equal = |known: &&SchemaRef| known.as_struct() == next.as_struct();
+    let newest = metadata.schemas_iter().map(|s| s.schema_id()).max().unwrap_or(-1);
+    metadata.schemas_iter().find(equal).map_or(newest + 1, |known| known.schema_id())
+}
+
 fn operation(change: &Change) -> Operation {
     match (change.added.is_empty(), change.removed.is_empty()) {
+        _ if change.rewrite != Rewrite::No => Operation::Replace,
         (_, true) => Operation::Append,
         (false, false) => Operation::Overwrite,
         (true, false) => Operation::Delete,
@@ -95,36 +118,12 @@ fn properties(change: &Change, next: &Progress) -> HashMap<String, String> {
 }
 
 /// The main branch at the new snapshot, with the retention that somebody may have given it.
-fn main_branch(base: &Base, snapshot_id: i64) -> SnapshotReference {
+pub(crate) fn main_branch(base: &Base, snapshot_id: i64) -> SnapshotReference {
     let retention = match base.loaded.refs.get(MAIN_BRANCH) {
         Some(main) => main.retention.clone(),
         None => SnapshotRetention::branch(None, None, None),
     };
     SnapshotReference::new(snapshot_id, retention)
-}
-
-/// Removes the snapshots beyond the cap, and the statistics that hang on them.
-fn expiry(lake: &Lake, base: &Base, snapshot_id: i64) -> Vec<TableUpdate> {
-    let metadata = base.metadata();
-    let refs = base.loaded.refs.iter();
-    let held: BTreeSet<i64> =
-        refs.filter(|(name, _)| *name != MAIN_BRANCH).map(|(_, r)| r.snapshot_id).collect();
-    let standing =
-        metadata.snapshots().map(|s| Standing { seq: s.sequence_number(), id: s.snapshot_id() });
-    let gone = plan_expiry(standing, &held, snapshot_id, lake.options.snapshots_max);
-    let mut updates = Vec::new();
-    for &snapshot_id in &gone {
-        if metadata.statistics_for_snapshot(snapshot_id).is_some() {
-            updates.push(TableUpdate::RemoveStatistics { snapshot_id });
-        }
-        if metadata.partition_statistics_for_snapshot(snapshot_id).is_some() {
-            updates.push(TableUpdate::RemovePartitionStatistics { snapshot_id });
-        }
-    }
-    if !gone.is_empty() {
-        updates.push(TableUpdate::RemoveSnapshots { snapshot_ids: gone });
-    }
-    updates
 }
 
 const TOTALS: [(&str, &str, &str); 6] = [

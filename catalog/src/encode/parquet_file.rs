@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arrow::compute::cast;
 use arrow_array::{Array, ArrayRef, RecordBatch, StructArray, new_null_array};
 use arrow_schema::{DataType, Field, FieldRef, SchemaRef as ArrowSchemaRef};
 use iceberg::spec::SchemaRef;
@@ -22,28 +23,38 @@ const GROUP_ROWS_MAX: usize = 1 << 20;
 /// Encoded bytes of a row group at most; beyond it is closed, so that memory stays bounded.
 const GROUP_BYTES_MAX: usize = 128 << 20;
 
-/// Parquet with zstd level 1.
+/// Rows of a row group where rows are sorted: readers skip the hours and keys that they do not seek.
+const SORTED_GROUP_ROWS_MAX: usize = 1 << 18;
+
+/// Parquet with zstd.
 #[derive(Debug, Clone, Copy)]
 pub struct ParquetFormat {
     group_rows: usize,
+    level: i32,
 }
 
+/// For micro-batches: level 1.
 impl Default for ParquetFormat {
     fn default() -> ParquetFormat {
-        ParquetFormat { group_rows: GROUP_ROWS_MAX }
+        ParquetFormat { group_rows: GROUP_ROWS_MAX, level: 1 }
     }
 }
 
 impl ParquetFormat {
     /// With row groups of at most so many rows, at least one.
     pub fn with_group_rows(rows: usize) -> ParquetFormat {
-        ParquetFormat { group_rows: rows.max(1) }
+        ParquetFormat { group_rows: rows.max(1), ..ParquetFormat::default() }
+    }
+
+    /// For files that are written once and read for years: level 3.
+    pub fn for_sorted() -> ParquetFormat {
+        ParquetFormat { group_rows: SORTED_GROUP_ROWS_MAX, level: 3 }
     }
 }
 
 impl FileFormat for ParquetFormat {
     fn encoder(&self, schema: &TableSchema, day: Option<i32>) -> Result<Box<dyn FileEncoder>> {
-        Ok(Box::new(ParquetEncoder::new(schema, day, self.group_rows)?))
+        Ok(Box::new(ParquetEncoder::new(schema, day, *self)?))
     }
 }
 
@@ -61,12 +72,12 @@ impl ParquetEncoder {
     pub(super) fn new(
         schema: &TableSchema,
         day: Option<i32>,
-        group_rows: usize,
+        format: ParquetFormat,
     ) -> Result<ParquetEncoder> {
         let arrow = schema.arrow().clone();
         // Readers go by the field ids; an Arrow schema in the footer would only be another truth.
         let options = ArrowWriterOptions::new()
-            .with_properties(properties(&arrow, group_rows)?)
+            .with_properties(properties(&arrow, format)?)
             .with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(Vec::new(), arrow.clone(), options)
             .map_err(failed)?;
@@ -98,6 +109,10 @@ impl FileEncoder for ParquetEncoder {
     fn memory(&self) -> usize {
         let encoded = self.writer.inner().capacity().max(self.writer.bytes_written());
         self.writer.memory_size() + encoded
+    }
+
+    fn encoded(&self) -> usize {
+        self.writer.bytes_written() + self.writer.in_progress_size()
     }
 
     fn finish(mut self: Box<Self>) -> Result<Encoded> {
@@ -139,10 +154,15 @@ fn align(batch: &RecordBatch, schema: &ArrowSchemaRef) -> Result<RecordBatch> {
         .map_err(|e| CatalogError::bug("aligning columns").with_source(e))
 }
 
-/// The array with the field's type, which differs only in the members of a struct.
+/// The array with the field's type, which differs only in the members of a struct, or is wider: the
+/// table is ahead of the writer's contract.
 fn fit(array: &ArrayRef, field: &FieldRef) -> Result<ArrayRef> {
     if array.data_type() == field.data_type() {
         return Ok(array.clone());
+    }
+    if widens(array.data_type(), field.data_type()) {
+        return cast(array, field.data_type())
+            .map_err(|e| CatalogError::bug("widening a column").with_source(e));
     }
     let (DataType::Struct(wanted), Some(found)) =
         (field.data_type(), array.as_any().downcast_ref::<StructArray>())
@@ -173,6 +193,16 @@ fn fit(array: &ArrayRef, field: &FieldRef) -> Result<ArrayRef> {
     Ok(Arc::new(fitted))
 }
 
+fn widens(from: &DataType, to: &DataType) -> bool {
+    match (from, to) {
+        (DataType::Int32, DataType::Int64) | (DataType::Float32, DataType::Float64) => true,
+        (DataType::Decimal128(precision, scale), DataType::Decimal128(wider, same)) => {
+            wider > precision && scale == same
+        }
+        _ => false,
+    }
+}
+
 /// Bytes and `_extra` may be as long as a record: their bounds would swell the footer, and nobody
 /// filters by them.
 fn has_statistics(field: &Field) -> bool {
@@ -185,10 +215,10 @@ fn is_unique(field: &Field) -> bool {
     UNIQUE.contains(&field.name().as_str())
 }
 
-fn properties(schema: &ArrowSchemaRef, group_rows: usize) -> Result<WriterProperties> {
+fn properties(schema: &ArrowSchemaRef, format: ParquetFormat) -> Result<WriterProperties> {
     let mut builder = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).map_err(failed)?))
-        .set_max_row_group_row_count(Some(group_rows))
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(format.level).map_err(failed)?))
+        .set_max_row_group_row_count(Some(format.group_rows))
         // Cut statistics would be inexact, and then no bounds at all; ours are cut later.
         .set_statistics_truncate_length(None)
         .set_statistics_enabled(EnabledStatistics::Chunk)

@@ -6,7 +6,7 @@ use arrow::array::AsArray;
 use arrow::datatypes::{Int32Type, Int64Type};
 use arrow_array::Array;
 use futures::TryStreamExt;
-use iceberg::spec::{ManifestContentType, Snapshot};
+use iceberg::spec::{ManifestContentType, Operation, Snapshot};
 use serde::Serialize;
 use weir_contract::names::{column, key};
 use weir_contract::progress::Progress;
@@ -144,6 +144,10 @@ async fn redriven(lake: &Lake, base: &Base, snapshot: &Snapshot) -> Result<Vec<R
     let Some(rev) = heads.map(|heads| heads.rev).filter(|rev| *rev > 0) else {
         return Ok(Vec::new());
     };
+    // What compaction writes anew was redriven before.
+    if snapshot.summary().operation == Operation::Replace {
+        return Ok(Vec::new());
+    }
     let id = snapshot.snapshot_id();
     let mut manifests = manifests_of(lake, base.metadata(), snapshot).await?;
     manifests.retain(|m| m.added_snapshot_id == id);

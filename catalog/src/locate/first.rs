@@ -119,7 +119,7 @@ pub enum Why {
     Absent,
     /// Retention took the record before it was read; an operator accepted that.
     Lost,
-    /// Another engine deleted the row; an operator acknowledged that.
+    /// The row was deleted: by another engine, which an operator acknowledged, or by retention.
     Removed,
     /// No counter accounts for it.
     Missing,
@@ -134,7 +134,9 @@ impl Why {
                  one that compaction removed"
             }
             Why::Lost => "lost: retention took it before it was read, which was accepted",
-            Why::Removed => "removed: another engine deleted its row, which was acknowledged",
+            Why::Removed => {
+                "removed: its row was deleted, by retention or by another engine and acknowledged"
+            }
             Why::Missing => "missing: `weir verify` says more",
         }
     }

@@ -1,10 +1,12 @@
 //! Looking at tables without reading rows: what there is, and how it came to be.
 
 pub mod as_of;
+pub mod engines;
 #[cfg(test)]
 mod tests;
+pub mod which;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use iceberg::spec::{Snapshot, TableMetadata};
 use serde::{Serialize, Serializer};
@@ -12,7 +14,7 @@ use weir_contract::names::{TableName, key};
 use weir_contract::progress::{Progress, Truth};
 
 use crate::{Base, CatalogError, Lake, Result};
-use as_of::Standing;
+use as_of::{Past, Standing};
 
 /// One line of `weir tables`. 64-bit numbers are strings in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -118,8 +120,9 @@ pub async fn tables(lake: &Lake) -> Result<Vec<TableSummary>> {
                 progress.iter().flat_map(|p| p.sources.values()).flat_map(|s| s.values());
             progress.is_some().then(|| partitions.map(count).sum())
         };
+        let made = progress.as_ref().and_then(|p| Some(p.derived.as_ref()?.rows));
         lines.push(TableSummary {
-            rows: sum(|p| p.rows),
+            rows: made.or_else(|| sum(|p| p.rows)),
             rejected: sum(|p| p.rejected),
             records: of("total-records"),
             files: of("total-data-files"),
@@ -178,15 +181,22 @@ fn lines(base: &Base) -> Vec<SnapshotLine> {
     snapshots.iter().map(line).collect()
 }
 
-/// What `resolve_as_of` needs to know of all standing snapshots.
-pub fn standing(metadata: &TableMetadata) -> Vec<Standing> {
+/// What `resolve_as_of` needs to know of a table.
+pub fn past(base: &Base) -> Past {
+    let metadata = base.metadata();
+    let tags = base.loaded.refs.values().filter(|r| !r.is_branch());
+    let tagged: BTreeSet<i64> = tags.map(|r| r.snapshot_id).collect();
     let one = |s: &std::sync::Arc<Snapshot>| Standing {
         id: s.snapshot_id(),
         parent: s.parent_snapshot_id(),
         seq: s.sequence_number(),
         at_ms: s.timestamp_ms(),
+        tagged: tagged.contains(&s.snapshot_id()),
     };
-    metadata.snapshots().map(one).collect()
+    Past {
+        snapshots: metadata.snapshots().map(one).collect(),
+        log: metadata.history().iter().map(|log| (log.timestamp_ms, log.snapshot_id)).collect(),
+    }
 }
 
 /// The current snapshot and its standing ancestors, newest first.

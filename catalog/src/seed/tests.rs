@@ -12,6 +12,7 @@ use weir_contract::reference::read;
 use super::*;
 use crate::files::NewFile;
 use crate::foreign::{foreign_on, live_of, update};
+use crate::maintain::{Maintain, MaintainOptions};
 use crate::session::{At, Session};
 use crate::testing;
 use crate::verify::{Kind, VerifyOptions, VerifyReport, acknowledge, verify};
@@ -163,6 +164,32 @@ async fn of_several_at_a_time_each_is_planned_on_what_the_others_left() {
     let sql = "select machine_id from ref.machines order by 1";
     let expected = ["m-0", "m-1", "m-2", "m-3", "m-4", "m-5", "m-x"];
     assert_eq!(lines(&lake, At::Current, sql).await, expected);
+    assert!(check(&lake).await.ok);
+}
+
+#[tokio::test]
+async fn compaction_leaves_the_loads_as_they_are() {
+    let (_folder, lake) = lake();
+    for n in 0..5 {
+        load(&lake, &[&format!("m-{n} a 01"), "m-x b 02"]).await;
+    }
+    let sql = "select * from ref.machines order by machine_id";
+    let before = lines(&lake, At::Current, sql).await;
+    let maintain = Maintain {
+        lake: &lake,
+        table: reference().table(),
+        options: MaintainOptions { age_min: std::time::Duration::ZERO, ..Default::default() },
+        dry_run: false,
+        until_ms: None,
+        shutdown: Default::default(),
+        listen: &mut |_| {},
+    };
+    let (report, result) = maintain.run().await;
+    result.unwrap();
+    assert_eq!((report.compaction.inputs, report.compaction.outputs), (5, 1), "{report:?}");
+    assert_eq!(lines(&lake, At::Current, sql).await, before);
+    assert!(check(&lake).await.ok);
+    assert_eq!(load(&lake, &["m-9 a 01"]).await.load, Some(6));
     assert!(check(&lake).await.ok);
 }
 

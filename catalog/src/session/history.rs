@@ -58,5 +58,13 @@ pub fn session(
 
 /// An error of a query of such a session.
 pub fn failed(error: datafusion::error::DataFusionError) -> CatalogError {
-    errors::clean(error, &SessionOptions::default())
+    failed_within(error, SessionOptions::default().memory_bytes)
+}
+
+/// An error of a query that may hold so many bytes.
+pub fn failed_within(
+    error: datafusion::error::DataFusionError,
+    memory_bytes: usize,
+) -> CatalogError {
+    errors::clean(error, &SessionOptions { memory_bytes, ..SessionOptions::default() })
 }

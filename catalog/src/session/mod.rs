@@ -83,6 +83,9 @@ pub struct TableAt {
     /// How much older it is than the time asked for, ms; none if no time was.
     #[serde(serialize_with = "as_text_or_null")]
     pub off_by_ms: Option<i64>,
+    /// Whether there were later states up to the time asked for, which have expired: a tag kept this
+    /// one.
+    pub later_expired: bool,
 }
 
 impl std::fmt::Display for TableAt {
@@ -91,9 +94,12 @@ impl std::fmt::Display for TableAt {
             return write!(f, "{}: no snapshot yet", self.table);
         };
         write!(f, "{}: snapshot {id} of {}", self.table, show_time(at))?;
-        match self.off_by_ms {
-            Some(ms) => write!(f, ", {}.{:03} s before the time asked for", ms / 1000, ms % 1000),
-            None => Ok(()),
+        if let Some(ms) = self.off_by_ms {
+            write!(f, ", {}.{:03} s before the time asked for", ms / 1000, ms % 1000)?;
+        }
+        match self.later_expired {
+            true => f.write_str("; it is the nearest that a tag keeps, later ones have expired"),
+            false => Ok(()),
         }
     }
 }

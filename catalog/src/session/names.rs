@@ -16,8 +16,8 @@ use weir_contract::names::{
 use super::rejects::{self, Part};
 use super::{At, TableAt, history, lock};
 use crate::create::reference_key;
-use crate::look::as_of::{AsOf, resolve_as_of, show_time};
-use crate::look::standing;
+use crate::look::as_of::{AsOf, no_state, resolve_as_of};
+use crate::look::past;
 use crate::scan::IcebergProvider;
 use crate::{Base, CatalogError, Lake, Result};
 
@@ -145,7 +145,7 @@ impl Shared {
             if let At::Time(ms) = self.at
                 && let Some(base) = self.lake.table(table).await?
                 && matches!(
-                    resolve_as_of(&standing(base.metadata()), ms),
+                    resolve_as_of(&past(&base), ms),
                     AsOf::BeforeFirst { expired: false, .. }
                 )
             {
@@ -179,14 +179,19 @@ fn choose(base: &Base, at: At, pinned: bool) -> Result<(Option<i64>, TableAt)> {
         snapshot: None,
         committed_at_ms: None,
         off_by_ms: None,
+        later_expired: false,
     };
     let id = match at {
         At::Snapshot(id) if pinned => Some(id),
         At::Current | At::Snapshot(_) => None,
-        At::Time(ms) => match resolve_as_of(&standing(base.metadata()), ms) {
+        At::Time(ms) => match resolve_as_of(&past(base), ms) {
             AsOf::NoSnapshots => None,
             AsOf::Found { snapshot, off_by_ms } => {
                 said.off_by_ms = Some(off_by_ms);
+                Some(snapshot.id)
+            }
+            AsOf::Kept { snapshot, off_by_ms, .. } => {
+                (said.off_by_ms, said.later_expired) = (Some(off_by_ms), true);
                 Some(snapshot.id)
             }
             nothing => return Err(no_state(&base.name, ms, &nothing)),
@@ -199,25 +204,6 @@ fn choose(base: &Base, at: At, pinned: bool) -> Result<(Option<i64>, TableAt)> {
     said.snapshot = chosen.map(|s| s.snapshot_id());
     said.committed_at_ms = chosen.map(|s| s.timestamp_ms());
     Ok((id, said))
-}
-
-/// Why no snapshot answers for a time, naming the neighbours.
-fn no_state(table: &TableName, ms: i64, why: &AsOf) -> CatalogError {
-    let time = show_time(ms);
-    CatalogError::bad_data(match why {
-        AsOf::Gap { before, after } => format!(
-            "{table} has no standing state of {time}: the snapshots between {before} and {after} \
-             have expired; read one of the two with --snapshot"
-        ),
-        AsOf::BeforeFirst { first, expired: true } => format!(
-            "{table} has no standing state of {time}: all before {first} have expired; read that \
-             one with --snapshot"
-        ),
-        AsOf::BeforeFirst { first, expired: false } => {
-            format!("{table} was empty at {time}: its first is {first}")
-        }
-        AsOf::NoSnapshots | AsOf::Found { .. } => format!("{table} at {time}"),
-    })
 }
 
 /// The one table that has the snapshot `id`.

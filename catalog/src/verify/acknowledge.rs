@@ -174,6 +174,12 @@ fn fingerprint(base: &Base) -> (Vec<i64>, Option<String>) {
 async fn removals(lake: &Lake, base: &Base, snapshot: i64) -> Result<Removals> {
     let chain = chain(base.metadata());
     let foreign = check(base, &chain, snapshot)?;
+    if base.metadata().properties().contains_key(key::MODEL) {
+        return Err(CatalogError::bad_config(format!(
+            "{} is made by a model: there is nothing to acknowledge, build it anew",
+            base.name
+        )));
+    }
     if is_reference(base.metadata().current_schema()) {
         let Some(removed) = loads::removed(lake, base, foreign).await? else {
             return Err(nothing_missing(base, snapshot));
@@ -252,7 +258,7 @@ fn check<'a>(base: &Base, chain: &[&'a Arc<Snapshot>], snapshot: i64) -> Result<
     };
     if is_ours(found) {
         return Err(CatalogError::bad_config(format!(
-            "snapshot {snapshot} of {name} is weir's own, which deletes no record"
+            "snapshot {snapshot} of {name} is weir's own, which counts what it deletes"
         )));
     }
     Ok(found)

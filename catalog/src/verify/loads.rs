@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use datafusion::prelude::SessionContext;
-use iceberg::spec::Snapshot;
+use iceberg::spec::{Operation, Snapshot};
 use roaring::RoaringTreemap;
 use weir_contract::names::{column, key};
 use weir_contract::progress::{Partition, Progress, Removed};
@@ -178,6 +178,10 @@ fn inside(claim: &Partition, loads: &Loads) -> i64 {
 /// Rows that loads added, by their snapshots that stand.
 fn brought(base: &Base) -> BTreeMap<i64, u64> {
     let one = |snapshot: &&std::sync::Arc<Snapshot>| {
+        // Compaction adds what loads brought before.
+        if snapshot.summary().operation != Operation::Append {
+            return None;
+        }
         let heads = Progress::from_heads(text(snapshot, key::HEADS)?).ok()?;
         let rows = number(snapshot, "added-records").filter(|rows| *rows > 0)?;
         Some((claim(base, &heads)?.until - 1, rows.unsigned_abs()))

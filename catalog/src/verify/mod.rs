@@ -7,6 +7,7 @@
 mod acknowledge;
 mod blame;
 mod counts;
+mod derived;
 mod files;
 mod loads;
 pub mod offsets;
@@ -60,6 +61,11 @@ pub async fn verify(
     let (progress, mut findings) = progress(&base)?;
     let partitions = progress.iter().flat_map(|p| p.sources.values()).flat_map(|p| p.values());
     let offsets: u64 = partitions.map(|p| p.until.saturating_sub(p.start).unsigned_abs()).sum();
+    if base.metadata().properties().contains_key(key::MODEL) {
+        let looked = derived::look(lake, &base, progress.as_ref()).await?;
+        findings.extend(looked.findings);
+        return Ok(report(lake, &base, looked.structure, looked.rows, 0, findings));
+    }
     if is_reference(base.metadata().current_schema()) {
         let looked = loads::look(lake, &base, progress.as_ref()).await?;
         findings.extend(looked.findings);
@@ -170,6 +176,22 @@ fn differs(base: &Base, property: &Progress) -> Option<Finding> {
             property.rev,
             key::HEADS,
             summary.rev
+        ));
+    }
+    let made = |p: &Progress| p.derived.as_ref().map(|d| (d.rows, d.roots.len()));
+    let same = match (&summary.derived, &property.derived) {
+        (Some(summary), Some(property)) => {
+            summary.rows == property.rows && summary.reads_as(property)
+        }
+        (summary, property) => summary.is_none() && property.is_none(),
+    };
+    if !same {
+        return found(format!(
+            "{} says that the table was made of other rows ({:?}) than {} of snapshot {id} ({:?})",
+            key::PROGRESS,
+            made(property),
+            key::HEADS,
+            made(&summary)
         ));
     }
     for (source, partition) in places(&summary).chain(places(property)) {

@@ -4,8 +4,9 @@ use crate::names::TableName;
 
 use super::column::{self, Column};
 use super::custom::custom_properties;
+use super::keep::Keep;
 use super::keys;
-use super::limits;
+use super::limits::{self, Settings};
 use super::model::Contract;
 use super::resolve::resolve;
 use super::rules;
@@ -47,6 +48,7 @@ fn read(root: &Node, sink: &mut Sink<'_>) -> Option<Contract> {
         object.string(key, sink);
     }
     let settings = limits::read(&object, sink);
+    let keep = read_keep(&object, &settings, sink);
     let id = read_id(&object, settings.reference, sink);
     let hint = "it is MAJOR.MINOR.PATCH, for example 1.0.0";
     let version = object.require("version", hint, sink).and_then(|node| {
@@ -73,8 +75,24 @@ fn read(root: &Node, sink: &mut Sink<'_>) -> Option<Contract> {
         dropped: resolved.dropped,
         key_policy: settings.key_policy,
         topic: settings.topic,
+        keep,
         hash_key: None,
     })
+}
+
+/// How long rows are kept; rejected ones, where nothing else is said, as long as the others.
+fn read_keep(object: &Object<'_>, settings: &Settings, sink: &mut Sink<'_>) -> Keep {
+    let Keep { rows_days, .. } = Keep::read(object, sink);
+    if settings.reference
+        && rows_days.is_some()
+        && let Some(node) = object.get("slaProperties")
+    {
+        sink.push(
+            node.at,
+            "`retention` is for streams; what a reference table said is its history",
+        );
+    }
+    Keep { rows_days, rejects_days: settings.rejects_days.or(rows_days) }
 }
 
 fn check_standard(object: &Object<'_>, sink: &mut Sink<'_>) {

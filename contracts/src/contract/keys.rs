@@ -21,6 +21,7 @@ pub(super) const CONTRACT: Keys = Keys {
         "description",
         "schema",
         "customProperties",
+        "slaProperties",
     ],
     ignored: &[
         "authoritativeDefinitions",
@@ -32,7 +33,6 @@ pub(super) const CONTRACT: Keys = Keys {
         "roles",
         "servers",
         "slaDefaultElement",
-        "slaProperties",
         "support",
         "tags",
         "team",
@@ -255,6 +255,7 @@ pub(super) const WEIR_CONTRACT: &[&str] = &[
     "weir.topicReplication",
     "weir.topicRetention",
     "weir.topicCleanup",
+    "weir.rejectRetention",
     "weir.reference",
 ];
 

@@ -1,6 +1,7 @@
 //! The contract's own custom properties → its limits, and what kind of contract it is.
 
 use super::custom::custom_properties;
+use super::keep;
 use super::keys;
 use super::model::{Limits, Policy};
 use super::topic::{self, Topic};
@@ -16,6 +17,8 @@ pub(super) struct Settings {
     pub keep_value_at: Option<Position>,
     pub key_policy: Policy,
     pub topic: Topic,
+    /// Days that rejected rows are kept.
+    pub rejects_days: Option<u32>,
     /// The contract is one of a reference table.
     pub reference: bool,
 }
@@ -65,6 +68,9 @@ pub(super) fn read(object: &Object<'_>, sink: &mut Sink<'_>) -> Settings {
             "weir.keepValue" => {
                 settings.keep_value_at = Some(node.at);
                 set(&mut settings.keep_value, yaml::boolean(node, &what, sink));
+            }
+            "weir.rejectRetention" => {
+                settings.rejects_days = yaml::text(node, &what, sink, keep::reject_retention);
             }
             _ if topic::PROPERTIES.contains(&property) => {
                 settings.topic.read(property, node, sink);

@@ -8,6 +8,7 @@ mod allowed;
 mod column;
 mod custom;
 mod document;
+mod keep;
 mod keys;
 mod limits;
 mod model;
@@ -21,6 +22,7 @@ mod value;
 
 pub use crate::yaml::Diagnostic;
 pub use document::parse;
+pub use keep::Keep;
 pub use model::*;
 pub use topic::{Cleanup, Retention, Topic};
 pub(crate) use value::{NAME_MAX, decimal, double, integer, is_name};

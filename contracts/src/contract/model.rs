@@ -1,5 +1,6 @@
 //! A contract as the rest of Weir sees it: checked, resolved, without YAML.
 
+use super::keep::Keep;
 use super::topic::Topic;
 use crate::names::TableName;
 use crate::privacy::HashKey;
@@ -33,6 +34,8 @@ pub struct Contract {
     pub key_policy: Policy,
     /// How the stream's topic is to be set up.
     pub topic: Topic,
+    /// How long the lake keeps the rows.
+    pub keep: Keep,
     /// The key of hashed columns; who loads the contract sets it.
     pub hash_key: Option<HashKey>,
 }

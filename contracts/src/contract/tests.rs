@@ -58,6 +58,34 @@ fn field<'c>(contract: &'c Contract, name: &str) -> &'c Field {
 }
 
 #[test]
+fn a_contract_says_how_long_rows_are_kept() {
+    assert_eq!(parsed(SMALL).keep, Keep::default());
+    let promise = |more: &str| {
+        format!("{SMALL}slaProperties:\n  - {{property: latency, value: 4, unit: h}}\n{more}")
+    };
+    let years = promise("  - {property: retention, value: 7, unit: y}\n");
+    let keep = Keep { rows_days: Some(2562), rejects_days: Some(2562) };
+    assert_eq!(parsed(&years).keep, keep);
+    let rejects = "customProperties:\n  - {property: weir.rejectRetention, value: 90d}\n";
+    let keep = Keep { rejects_days: Some(90), ..keep };
+    assert_eq!(parsed(&format!("{years}{rejects}")).keep, keep);
+    let only = Keep { rows_days: None, rejects_days: Some(90) };
+    assert_eq!(parsed(&format!("{SMALL}{rejects}")).keep, only);
+    check(
+        &promise("  - {property: retention, value: 7, unit: m}\n"),
+        "c.yaml:14:43: `unit` of the retention is \"m\": it is d for days, or y for years\n",
+    );
+    check(
+        &promise("  - {property: retention, value: 0, unit: d}\n"),
+        "c.yaml:14:34: `value` of the retention is \"0\": it must be at least 1, and at most 100 years\n",
+    );
+    check(
+        &promise("  - {property: retention, value: 1}\n"),
+        "c.yaml:14:5: an entry of `slaProperties` has no `unit`; it is d for days, or y for years\n",
+    );
+}
+
+#[test]
 fn the_smallest_contract_has_the_defaults() {
     let contract = parsed(SMALL);
     assert_eq!(contract.id, "trades");

@@ -1,6 +1,6 @@
 //! How a vector moves: by offsets read ([`Progress::advance`]), by deletions that an operator
-//! acknowledged ([`Progress::remove`]), and by rejected rows that a later contract accepts
-//! ([`Progress::redrive`]). All are checked against the vector of exactly the base that will be
+//! acknowledged or that retention made ([`Progress::remove`]), and by rejected rows that a later contract
+//! accepts ([`Progress::redrive`]). Compaction does not move it ([`Progress::rewrite`]). All are checked against the vector of exactly the base that will be
 //! swapped, at every attempt; an error changes nothing.
 
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ impl Step {
 /// The steps of one batch: full source id → partition → step.
 pub type Steps = BTreeMap<String, BTreeMap<i32, Step>>;
 
-/// Rows of one partition that were deleted by others.
+/// Rows of one partition that were deleted, by others or by retention.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Removed {
     /// Accepted rows.
@@ -129,8 +129,8 @@ impl Progress {
         }
     }
 
-    /// The vector after an operator acknowledged that others deleted these rows: they move from
-    /// `rows` and `rejected` to `removed`, and no head moves.
+    /// The vector after these rows were deleted, by others and acknowledged by an operator, or by
+    /// retention: they move from `rows` and `rejected` to `removed`, and no head moves.
     pub fn remove(
         &self,
         commit_id: &str,
@@ -149,6 +149,11 @@ impl Progress {
             Verdict::Apply(next) => Verdict::Apply(Progress { rev, ..next }),
             other => other,
         }
+    }
+
+    /// The vector after files or manifests were written anew: the same, and the commit is remembered.
+    pub fn rewrite(&self, commit_id: &str) -> Verdict {
+        self.recount(commit_id, &BTreeMap::new(), Partition::remove)
     }
 
     /// The vector after `count` moved the counters of each partition that `by` names.
@@ -180,7 +185,7 @@ impl Progress {
         Verdict::Apply(next.remember(commit_id))
     }
 
-    fn remember(mut self, commit_id: &str) -> Progress {
+    pub(super) fn remember(mut self, commit_id: &str) -> Progress {
         self.commits.push(commit_id.into());
         let surplus = self.commits.len().saturating_sub(COMMITS_KEPT);
         self.commits.drain(..surplus);

@@ -2,16 +2,37 @@
 
 use proptest::prelude::*;
 
-use super::{Fingerprint, Partition, Progress};
+use super::{Derived, Fingerprint, Partition, Progress, Root};
 
 /// Any valid vector: extreme offsets, gaps between partitions, sources with odd names.
 pub fn progress() -> impl Strategy<Value = Progress> {
     let partitions = prop::collection::btree_map(number(), partition(), 0..6);
     let sources = prop::collection::btree_map(r#"[a-z0-9/."\\é-]{1,12}"#, partitions, 0..4);
     let commits = prop::collection::vec("[a-z0-9-]{1,8}", 0..5);
-    (any::<i64>(), 0..i64::MAX, commits, sources, 0..i32::MAX).prop_map(
-        |(snapshot, seq, commits, sources, rev)| Progress { snapshot, seq, commits, sources, rev },
-    )
+    let recorded = (any::<i64>(), 0..i64::MAX, commits, sources, 0..i32::MAX).prop_map(
+        |(snapshot, seq, commits, sources, rev)| Progress {
+            snapshot,
+            seq,
+            commits,
+            sources,
+            rev,
+            derived: None,
+        },
+    );
+    (recorded, prop::option::weighted(0.3, derived())).prop_map(|(recorded, derived)| match derived
+    {
+        None => recorded,
+        some => Progress { sources: Default::default(), derived: some, ..recorded },
+    })
+}
+
+fn derived() -> impl Strategy<Value = Derived> {
+    let heads = prop::collection::btree_map(number(), 0..=i64::MAX, 0..5);
+    let until = prop::collection::btree_map(r#"[a-z0-9/."\\é-]{1,12}"#, heads, 0..3);
+    let root =
+        (0..i32::MAX, 0..i64::MAX, until).prop_map(|(rev, seq, until)| Root { rev, seq, until });
+    let roots = prop::collection::btree_map("[a-z_.]{1,12}", root, 0..3);
+    (0..i64::MAX, roots).prop_map(|(rows, roots)| Derived { rows, roots })
 }
 
 fn number() -> impl Strategy<Value = i32> {

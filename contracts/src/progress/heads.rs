@@ -2,7 +2,7 @@
 //! because every standing snapshot carries one.
 //!
 //! ```text
-//! heads  = {"v":1,"rev":<number>,"h":{"<source>":"<list>",...}}
+//! heads  = {"v":1,"rev":<number>,"h":{"<source>":"<list>",...}[,"d":<derived>]}
 //! list   = "" | entry *( ";" entry )
 //! entry  = [ partition "=" ] until *( "," count ) [ "@" back "," time "," crc ]
 //! count  = [ number ]        in the order start, rejected, absent, lost, removed, extra; empty is 0
@@ -20,10 +20,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::json::{Members, VERSION, check_version};
-use super::{Fingerprint, FormatError, Partition, Progress};
+use super::{Derived, Fingerprint, FormatError, Partition, Progress, Root};
 use crate::names::key;
 
 #[cfg(test)]
@@ -36,7 +36,8 @@ impl Progress {
             self.sources.iter().map(|(source, p)| (source.as_str(), write_list(p))).collect();
         // A map of strings cannot fail to serialise.
         let lists = serde_json::to_string(&lists).unwrap_or_default();
-        format!(r#"{{"v":{VERSION},"rev":{},"h":{lists}}}"#, self.rev)
+        let derived = self.derived.as_ref().map(write_derived).unwrap_or_default();
+        format!(r#"{{"v":{VERSION},"rev":{},"h":{lists}{derived}}}"#, self.rev)
     }
 
     /// Reads a `weir.heads`. `snapshot` and `seq` are 0 and `commits` is empty: the summary's
@@ -50,6 +51,7 @@ impl Progress {
         struct Heads {
             rev: i32,
             h: Members<String>,
+            d: Option<DerivedHeads>,
         }
         check_version(key::HEADS, text)?;
         let damaged = |reason: String| FormatError::damaged(key::HEADS, reason);
@@ -59,9 +61,53 @@ impl Progress {
             let partitions = read_list(&list).map_err(|why| damaged(format!("{source}: {why}")))?;
             progress.sources.insert(source, partitions);
         }
+        progress.derived = heads.d.map(read_derived).transpose().map_err(damaged)?;
         progress.check().map_err(damaged)?;
         Ok(progress)
     }
+}
+
+#[derive(Serialize, Deserialize)]
+struct DerivedHeads {
+    rows: i64,
+    roots: Members<RootHeads>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RootHeads {
+    rev: i32,
+    h: Members<String>,
+}
+
+/// The member `d`, with the comma before it.
+fn write_derived(derived: &Derived) -> String {
+    let root = |(name, root): (&String, &Root)| {
+        let lists = root.until.iter().map(|(source, until)| (source.clone(), write_until(until)));
+        (name.clone(), RootHeads { rev: root.rev, h: Members(lists.collect()) })
+    };
+    let roots = Members(derived.roots.iter().map(root).collect());
+    let heads = DerivedHeads { rows: derived.rows, roots };
+    // Maps of strings and numbers cannot fail to serialise.
+    format!(r#","d":{}"#, serde_json::to_string(&heads).unwrap_or_default())
+}
+
+fn read_derived(heads: DerivedHeads) -> Result<Derived, String> {
+    let mut roots = BTreeMap::new();
+    for (name, RootHeads { rev, h }) in heads.roots.0 {
+        let mut until = BTreeMap::new();
+        for (source, list) in h.0 {
+            let read = read_list(&list).map_err(|why| format!("root {name}, {source}: {why}"))?;
+            until.insert(source, read.into_iter().map(|(n, p)| (n, p.until)).collect());
+        }
+        roots.insert(name, Root { rev, seq: 0, until });
+    }
+    Ok(Derived { rows: heads.rows, roots })
+}
+
+/// A list of `until` only.
+fn write_until(until: &BTreeMap<i32, i64>) -> String {
+    let only = |(n, at): (&i32, &i64)| (*n, Partition { until: *at, ..Partition::default() });
+    write_list(&until.iter().map(only).collect())
 }
 
 fn write_list(partitions: &BTreeMap<i32, Partition>) -> String {

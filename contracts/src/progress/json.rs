@@ -8,6 +8,8 @@
 //!  "rev":"0"}
 //! ```
 //!
+//! A derived table has the member `derived` besides ([`super::derived`]).
+//!
 //! Numbers that may need 64 bits are strings; `last` and `extra` are optional; partitions stand in
 //! numeric order, and the same vector always gives the same bytes. Unknown members are ignored, so that
 //! version 1 can grow; a newer `v` is refused.
@@ -19,7 +21,7 @@ use std::marker::PhantomData;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Fingerprint, FormatError, Partition, Progress};
+use super::{Derived, Fingerprint, FormatError, Partition, Progress, Root};
 use crate::names::key;
 
 #[cfg(test)]
@@ -41,6 +43,7 @@ impl Progress {
             commits: &self.commits,
             sources: sources.collect(),
             rev: Digits(self.rev.into()),
+            derived: self.derived.as_ref().map(DerivedWire::from),
         };
         // Neither a key nor a value here can fail to serialise.
         serde_json::to_string(&wire).unwrap_or_default()
@@ -68,7 +71,8 @@ impl Progress {
         let rev = i32::try_from(wire.rev.0)
             .map_err(|_| damaged(format!("rev {} does not fit in 32 bits", wire.rev.0)))?;
         let (snapshot, seq) = (wire.snapshot.0, wire.seq.0);
-        let progress = Progress { snapshot, seq, commits: wire.commits, sources, rev };
+        let derived = wire.derived.map(DerivedWire::read).transpose().map_err(damaged)?;
+        let progress = Progress { snapshot, seq, commits: wire.commits, sources, rev, derived };
         progress.check().map_err(damaged)?;
         Ok(progress)
     }
@@ -103,6 +107,8 @@ struct Written<'a> {
     commits: &'a [String],
     sources: BTreeMap<&'a str, BTreeMap<i32, PartitionWire>>,
     rev: Digits,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    derived: Option<DerivedWire>,
 }
 
 #[derive(Deserialize)]
@@ -112,6 +118,61 @@ struct Read {
     commits: Vec<String>,
     sources: Members<Members<PartitionWire>>,
     rev: Digits,
+    derived: Option<DerivedWire>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DerivedWire {
+    rows: Digits,
+    roots: Members<RootWire>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RootWire {
+    rev: Digits,
+    seq: Digits,
+    until: Members<Members<Digits>>,
+}
+
+impl From<&Derived> for DerivedWire {
+    fn from(derived: &Derived) -> DerivedWire {
+        let until = |root: &Root| {
+            let each = root.until.iter().map(|(source, partitions)| {
+                let each = partitions.iter().map(|(n, at)| (n.to_string(), Digits(*at)));
+                (source.clone(), Members(each.collect()))
+            });
+            Members(each.collect())
+        };
+        let root = |(name, root): (&String, &Root)| {
+            let (rev, seq) = (Digits(root.rev.into()), Digits(root.seq));
+            (name.clone(), RootWire { rev, seq, until: until(root) })
+        };
+        let roots = Members(derived.roots.iter().map(root).collect());
+        DerivedWire { rows: Digits(derived.rows), roots }
+    }
+}
+
+impl DerivedWire {
+    fn read(self) -> Result<Derived, String> {
+        let mut roots = BTreeMap::new();
+        for (name, wire) in self.roots.0 {
+            let rev = i32::try_from(wire.rev.0).map_err(|_| {
+                format!("rev {} of root {name} does not fit in 32 bits", wire.rev.0)
+            })?;
+            let mut until = BTreeMap::new();
+            for (source, partitions) in wire.until.0 {
+                let mut heads = BTreeMap::new();
+                for (number, at) in partitions.0 {
+                    let number = canonical::<i32>(&number)
+                        .ok_or_else(|| format!("{source} has a partition {number:?}"))?;
+                    heads.insert(number, at.0);
+                }
+                until.insert(source, heads);
+            }
+            roots.insert(name, Root { rev, seq: wire.seq.0, until });
+        }
+        Ok(Derived { rows: self.rows.0, roots })
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -207,6 +268,12 @@ impl<'de> Deserialize<'de> for Digits {
 
 /// The members of an object; a name that occurs twice is an error, not "the last one wins".
 pub(super) struct Members<T>(pub(super) BTreeMap<String, T>);
+
+impl<T: Serialize> Serialize for Members<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Members<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Members<T>, D::Error> {

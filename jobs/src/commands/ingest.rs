@@ -11,6 +11,7 @@ use weir_ingest::flush::FlushLimits;
 use weir_ingest::kafka::KafkaSource;
 use weir_ingest::stream::{Settings, Until};
 
+use super::contract_file::ContractFile;
 use super::stream_job::{Ended, Job};
 use super::{kafka_settings, lake, selected};
 use crate::cli;
@@ -71,6 +72,7 @@ pub fn jobs(
         Ok(Job {
             lake: lake.clone(),
             contract,
+            news: ContractFile::new(stream.contract, config.hash_key.clone()),
             source: KafkaSource::open(kafka).map_err(|e| Failure::new(e.class, e.message))?,
             settings,
             shutdown: shutdown.clone(),

@@ -1,7 +1,10 @@
 //! `weir tables` and `weir snapshots`.
 
 use serde_json::{Value, json};
-use weir_catalog::look::{self, as_of::show_time};
+use weir_catalog::Lake;
+use weir_catalog::look::engines::reads;
+use weir_catalog::look::which::{Which, find};
+use weir_catalog::look::{self, as_of::show_time, no_table};
 use weir_contract::names::TableName;
 
 use super::lake;
@@ -60,6 +63,9 @@ pub fn snapshots(asked: &cli::Snapshots, session: &mut Session) -> Result<Done, 
     let name: TableName = asked.table.parse().map_err(|e: String| Failure::config(e))?;
     let config = session.config()?;
     let lake = lake(&config, false)?;
+    if let Some(time) = asked.as_of {
+        return as_of(&lake, &name, time.timestamp_millis(), session);
+    }
     let lines = session
         .block_on(async { look::snapshots(&lake, &name).await.map_err(Failure::catalog) })?;
     let rows: Vec<Vec<Value>> = lines
@@ -79,5 +85,42 @@ pub fn snapshots(asked: &cli::Snapshots, session: &mut Session) -> Result<Done, 
         .collect();
     session.output.result("snapshots", rows.len());
     session.output.table(&SNAPSHOTS, &rows)?;
+    Ok(Done::Done)
+}
+
+/// Names the snapshot that was the table's state at a time, and how other engines read it.
+fn as_of(lake: &Lake, name: &TableName, ms: i64, session: &mut Session) -> Result<Done, Failure> {
+    let found = session.block_on(async {
+        let base = lake.table(name).await.map_err(Failure::catalog)?;
+        let base = base.ok_or_else(|| Failure::catalog(no_table(name)))?;
+        find(&base, &Which::Time(ms)).map_err(Failure::catalog)
+    })?;
+    let reads = reads(name, found.snapshot);
+    let mut object = json!(found);
+    object["table"] = json!(name.to_string());
+    object["as_of"] = json!(show_time(ms));
+    object["committed_at"] = json!(show_time(found.committed_at_ms));
+    object["sql"] = json!(reads);
+    session.output.object(&object)?;
+    let off = found.off_by_ms.unwrap_or_default();
+    let tags = if found.tags.is_empty() { "no tag".into() } else { found.tags.join(" ") };
+    let later = match found.later_expired {
+        true => "; later ones up to that time have expired",
+        false => "",
+    };
+    session.output.say(format!(
+        "{name} at {}: snapshot {} of {}, {}.{:03} s before{later}\n  tags    {tags}\n  Athena  \
+         {}\n  Trino   {}\n  Spark   {}\n  here    {}",
+        show_time(ms),
+        found.snapshot,
+        show_time(found.committed_at_ms),
+        off / 1000,
+        off % 1000,
+        reads.athena,
+        reads.trino,
+        reads.spark,
+        reads.weir
+    ))?;
+    session.output.result("snapshot", found.snapshot.to_string());
     Ok(Done::Done)
 }

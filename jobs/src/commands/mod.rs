@@ -1,36 +1,44 @@
 //! One file per command: read what was asked, call the library, print what came back.
 
 pub mod config;
+mod contract_file;
 pub mod contracts;
 mod csv_events;
 mod event_sink;
+pub mod evolve;
 pub mod infer;
 pub mod ingest;
 pub mod lag;
 pub mod look;
+pub mod maintain;
 pub mod models;
 pub mod query;
 pub mod quickstart;
 pub mod redrive;
+pub mod register;
 pub mod rejects;
+pub mod retain;
+pub mod rollback;
 pub mod seed;
 pub mod simulate;
 mod stream_job;
+pub mod tag;
 pub mod topics;
 pub mod verify;
 pub mod whereabouts;
 
 use std::collections::BTreeMap;
 
+use weir_catalog::Lake;
 use weir_catalog::session::{At, Session as Sql, SessionOptions};
-use weir_catalog::{Lake, LakeOptions};
 use weir_contract::class::ErrorClass;
 use weir_contract::names::TableName;
 use weir_ingest::kafka::KafkaSettings;
 
 use crate::cli::{Command, Contracts};
-use crate::config::{Config, Stream, reads_of};
+use crate::config::{Config, Stream, properties_of};
 use crate::failure::Failure;
+use crate::lake::{open as lake, tables};
 use crate::session::{Done, Session};
 
 /// Runs a command.
@@ -38,6 +46,8 @@ pub fn run(command: Command, session: &mut Session) -> Result<Done, Failure> {
     match command {
         Command::Contracts(Contracts::Check(asked)) => contracts::check(&asked, session),
         Command::Contracts(Contracts::Infer(asked)) => infer::run(&asked, session),
+        Command::Contracts(Contracts::Plan(asked)) => evolve::plan(&asked, session),
+        Command::Contracts(Contracts::Apply(asked)) => evolve::apply(&asked, session),
         Command::Ingest(asked) => ingest::run(&asked, session),
         Command::Seed(asked) => seed::run(&asked, session),
         Command::Lag(asked) => lag::run(&asked, session),
@@ -45,30 +55,26 @@ pub fn run(command: Command, session: &mut Session) -> Result<Done, Failure> {
         Command::Verify(asked) => verify::run(&asked, session),
         Command::Tables => look::tables(session),
         Command::Snapshots(asked) => look::snapshots(&asked, session),
+        Command::Tag(asked) => tag::run(&asked, session),
+        Command::Rollback(asked) => rollback::run(&asked, session),
+        Command::Register(asked) => register::run(&asked, session),
         Command::Query(asked) => query::run(&asked, session),
         Command::Quickstart(asked) => quickstart::run(&asked, session),
         Command::Simulate(asked) => simulate::run(&asked, session),
         Command::Rejects(asked) => rejects::run(&asked, session),
         Command::Redrive(asked) => redrive::run(&asked, session),
+        Command::Maintain(asked) => maintain::run(&asked, session),
+        Command::Retain(asked) => retain::run(&asked, session),
         Command::Where(asked) => whereabouts::run(&asked, session),
         Command::Ls(asked) => models::ls::list(&asked, session),
         Command::Compile(asked) => models::ls::compile(&asked, session),
         Command::Show(asked) => models::show::run(&asked, session),
+        Command::Run(asked) => models::build::run(&asked, false, session),
+        Command::Build(asked) => models::build::run(&asked, true, session),
         Command::Test(asked) => models::test::run(&asked, session),
         Command::Lineage(asked) => models::lineage::run(&asked, session),
         Command::Config => config::run(session),
     }
-}
-
-/// Opens the lake of the config; `create` makes it where it is missing.
-fn lake(config: &Config, create: bool) -> Result<Lake, Failure> {
-    let options = LakeOptions {
-        snapshots_max: config.catalog.snapshots_max,
-        create,
-        ..LakeOptions::default()
-    };
-    Lake::open_local(&config.warehouse, &config.catalog.file, &config.catalog.name, options)
-        .map_err(Failure::catalog)
 }
 
 /// SQL over the lake, with the streams of the config by their names.
@@ -121,7 +127,7 @@ fn kafka_settings(
         group: format!("{}.{stream}", config.kafka.group_prefix),
         instance: config.kafka.instance.clone(),
         memory,
-        properties: reads_of(&config.kafka.properties)?.into_iter().collect(),
+        properties: properties_of(&config.kafka),
     })
 }
 

@@ -12,11 +12,15 @@ use weir_ingest::kafka::KafkaSource;
 use weir_ingest::source::Source;
 use weir_ingest::stream::{IngestError, Report, Settings, Stream};
 
+use super::contract_file::ContractFile;
+
 /// A stream that is ready to run.
 pub struct Job {
     pub name: String,
     pub lake: Arc<Lake>,
     pub contract: Arc<Contract>,
+    /// The contract's file, which may change meanwhile.
+    pub news: ContractFile,
     pub source: KafkaSource,
     pub settings: Settings,
     pub shutdown: Arc<AtomicBool>,
@@ -35,12 +39,15 @@ impl Job {
     /// Runs the stream on a thread of its own.
     pub fn start(self, runtime: &tokio::runtime::Handle) -> JoinHandle<Ended> {
         let runtime = runtime.clone();
-        std::thread::spawn(move || runtime.block_on(self.run()))
+        // A busy source is always ready, so that the run never gives its thread back and tokio never
+        // renews the budget of 128 steps that it gives a task: the 129th commit would wait for ever.
+        std::thread::spawn(move || runtime.block_on(tokio::task::coop::unconstrained(self.run())))
     }
 
     /// Runs the stream to its end.
     async fn run(self) -> Ended {
-        let Job { name, lake, contract, mut source, settings, shutdown, mut listen } = self;
+        let Job { name, lake, contract, mut news, mut source, settings, shutdown, mut listen } =
+            self;
         let table = TableName::raw(&name);
         let mut listen = |event: &IngestEvent| {
             log(&name, &table, event);
@@ -50,6 +57,7 @@ impl Job {
             lake,
             source: &mut source,
             contract,
+            news: Some(&mut news),
             table: table.clone(),
             settings,
             spawn: Arc::new(|work| {

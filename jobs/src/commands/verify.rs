@@ -3,9 +3,9 @@
 use weir_catalog::Lake;
 use weir_catalog::verify::{VerifyOptions, VerifyReport, acknowledge, verify};
 use weir_contract::class::ErrorClass;
-use weir_contract::names::{NAMESPACE_RAW, NAMESPACE_REF, TableName};
+use weir_contract::names::TableName;
 
-use super::lake;
+use super::{lake, tables};
 use crate::cli;
 use crate::failure::Failure;
 use crate::session::{Done, Session};
@@ -17,11 +17,7 @@ pub fn run(asked: &cli::Verify, session: &mut Session) -> Result<Done, Failure> 
     }
     let config = session.config()?;
     let lake = lake(&config, false)?;
-    let names = asked
-        .tables
-        .iter()
-        .map(|name| name.parse().map_err(|e: String| Failure::config(e)))
-        .collect::<Result<Vec<TableName>, Failure>>()?;
+    let names = session.block_on(tables(&lake, &asked.tables))?;
     if let (Some(snapshot), [name]) = (asked.acknowledge, &names[..]) {
         return acknowledge_one(&lake, name, snapshot, asked, session);
     }
@@ -50,14 +46,6 @@ pub fn run(asked: &cli::Verify, session: &mut Session) -> Result<Done, Failure> 
 }
 
 async fn verify_all(lake: &Lake, names: Vec<TableName>) -> Result<Vec<VerifyReport>, Failure> {
-    let names = match names.is_empty() {
-        false => names,
-        true => {
-            let all = lake.tables().await.map_err(Failure::catalog)?;
-            let ours = [NAMESPACE_RAW, NAMESPACE_REF];
-            all.into_iter().filter(|name| ours.contains(&name.namespace.as_str())).collect()
-        }
-    };
     let mut reports = Vec::with_capacity(names.len());
     for name in &names {
         let report = verify(lake, name, &VerifyOptions::default()).await;

@@ -22,7 +22,7 @@ use super::pointer::SimPointer;
 pub struct Counts(BTreeMap<&'static str, u64>);
 
 /// Everything that must happen in a long run, lest the run proves nothing about it.
-const MUST_HAPPEN: [&str; 23] = [
+const MUST_HAPPEN: [&str; 24] = [
     "crash",
     "freeze",
     "power cut",
@@ -40,6 +40,7 @@ const MUST_HAPPEN: [&str; 23] = [
     "delete",
     "rewrite",
     "rollback",
+    "weir rollback",
     "expire",
     "redrive",
     "redrive crash",

@@ -12,6 +12,8 @@ use iceberg::spec::{
     ManifestListWriter, ManifestWriterBuilder, Operation, Snapshot, SnapshotReference,
     SnapshotRetention, Summary,
 };
+use weir_catalog::look::which::Which;
+use weir_catalog::rollback::plan;
 use weir_catalog::{Base, Lake};
 use weir_contract::names::{TableName, key};
 use weir_contract::progress::Truth;
@@ -41,6 +43,9 @@ pub async fn act(context: Context) {
     let Ok(Some(base)) = context.lake.table(&context.table).await else { return };
     if base.metadata().current_snapshot().is_none() {
         return;
+    }
+    if context.rng.one_in(14) {
+        return context.weir_rollback(&base).await;
     }
     let (what, updates) = match context.rng.below(7) {
         0 if !context.parquet => ("append", context.append(&base).await),
@@ -102,8 +107,25 @@ impl Context {
         self.snapshot(base, Operation::Overwrite, Some(&path), Some(file)).await
     }
 
-    /// To one of our snapshots that came after whatever it deleted.
+    /// As [`Context::rollback`], but by `weir rollback`, which moves our property too, and tries again after conflicts and
+    /// lost answers.
+    async fn weir_rollback(&self, base: &Base) {
+        let Some(id) = self.target(base) else { return };
+        let Ok(plan) = plan(&self.lake, &self.table, &Which::Snapshot(id)).await else { return };
+        let done = plan.run(&self.lake).await.is_ok();
+        if done {
+            self.auditor.borrow_mut().counts.foreign("weir rollback");
+        }
+        self.trace.borrow_mut().push(format!("weir rollback {done}"));
+    }
+
+    /// Moves the branch alone.
     fn rollback(&self, base: &Base) -> Option<Vec<TableUpdate>> {
+        self.target(base).map(|id| vec![main(id)])
+    }
+
+    /// One of our snapshots that came after whatever it deleted.
+    fn target(&self, base: &Base) -> Option<i64> {
         let metadata = base.metadata();
         let floor = self.auditor.borrow().deletions.iter().map(|d| d.seq).max().unwrap_or(0);
         let mut targets = Vec::new();
@@ -119,7 +141,7 @@ impl Context {
         if targets.is_empty() {
             return None;
         }
-        Some(vec![main(*self.rng.pick(&targets))])
+        Some(*self.rng.pick(&targets))
     }
 
     /// Everything but the current snapshot and, unless the property alone is enough, its history

@@ -123,6 +123,10 @@ impl FileEncoder for Lines {
         self.text.len()
     }
 
+    fn encoded(&self) -> usize {
+        self.text.len()
+    }
+
     fn finish(self: Box<Self>) -> Result<Encoded> {
         Ok(Encoded::without_metrics(self.text.into_bytes().into(), self.rows, self.day))
     }

@@ -375,6 +375,7 @@ impl World {
                 lake,
                 source: &mut source,
                 contract,
+                news: None,
                 table: table(),
                 settings,
                 spawn: Arc::new(|work| work),

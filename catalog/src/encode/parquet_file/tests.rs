@@ -21,7 +21,10 @@ fn schema() -> TableSchema {
 }
 
 fn encode(batches: &[RecordBatch], group_rows: usize) -> Encoded {
-    let mut encoder = Box::new(ParquetEncoder::new(&schema(), Some(DAY), group_rows).unwrap());
+    let mut encoder = Box::new(
+        ParquetEncoder::new(&schema(), Some(DAY), ParquetFormat::with_group_rows(group_rows))
+            .unwrap(),
+    );
     for batch in batches {
         encoder.write(batch).unwrap();
         assert!(encoder.memory() > 0);
@@ -144,7 +147,8 @@ fn wide_decimals_have_bounds_too() {
     [least, 5, 255].into_iter().for_each(|v| price.append_value(v));
     let column: ArrayRef = Arc::new(price.finish());
     let rows = RecordBatch::try_from_iter_with_nullable([("price", column, true)]).unwrap();
-    let mut encoder = Box::new(ParquetEncoder::new(&table, None, 2).unwrap());
+    let mut encoder =
+        Box::new(ParquetEncoder::new(&table, None, ParquetFormat::with_group_rows(2)).unwrap());
     encoder.write(&rows).unwrap();
     let metrics = encoder.finish().unwrap().metrics;
     let id = table.iceberg().field_by_name("price").unwrap().id;

@@ -246,6 +246,15 @@ fn acknowledged_deletions_move_to_removed() {
 }
 
 #[test]
+fn compaction_is_remembered_and_moves_nothing() {
+    let Verdict::Apply(next) = base().rewrite("compact") else { panic!("not applied") };
+    assert_eq!((&next.sources, next.rev), (&base().sources, base().rev));
+    assert_eq!(next.commits, ["c1", "compact"]);
+    assert_eq!(next.rewrite("compact"), Verdict::Already);
+    assert!(matches!(next.rewrite(""), Verdict::Invalid(_)));
+}
+
+#[test]
 fn a_redrive_moves_rejected_to_rows_and_raises_the_revision() {
     let rejected = Step { rows: 6, rejected: 4, ..step(0, 10) };
     let base = apply(&Progress::default(), "c1", &[(SOURCE, 0, rejected)]);

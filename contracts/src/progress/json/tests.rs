@@ -39,6 +39,7 @@ pub fn golden() -> Progress {
             ("kf-1/vending.health/-".into(), BTreeMap::from([(0, without_id)])),
         ]),
         rev: 1,
+        derived: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Commands on SQL models: what they share.
 
+pub mod build;
 pub mod lineage;
 pub mod ls;
 mod screen;
@@ -10,13 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use weir_catalog::Lake;
-use weir_catalog::session::inputs::{self, Input};
+use weir_catalog::session::inputs::Source;
 use weir_contract::contract::Contract;
 use weir_contract::names::TableName;
 use weir_contract::reference::Reference;
 use weir_contract::yaml::Diagnostic;
 use weir_transforms::compile::{Compiled, Sources, compile};
 use weir_transforms::project::{Project, SourceFile, variables};
+use weir_transforms::run::Runner;
 use weir_transforms::select::select;
 
 use super::{contracts, lake, seed};
@@ -35,10 +37,10 @@ pub struct Models {
     pub project: Project,
     /// The plan of every model.
     pub compiled: BTreeMap<String, Compiled>,
-    /// Every source, with its rows if the lake was opened.
-    pub inputs: Vec<Input>,
+    /// Every source, pinned if the lake was opened.
+    pub sources: Vec<Source>,
     /// The columns of the sources.
-    pub sources: Sources,
+    pub columns: Sources,
     folder: PathBuf,
 }
 
@@ -49,18 +51,21 @@ impl Models {
         lake: Option<&Lake>,
         vars: Option<&str>,
     ) -> Result<Models, Failure> {
-        let inputs = inputs(config, lake).await?;
-        let names: BTreeSet<TableName> = inputs.iter().map(|input| input.name.clone()).collect();
+        let sources = sources(config, lake).await?;
+        let names: BTreeSet<TableName> = sources.iter().map(|source| source.name.clone()).collect();
         let folder = config.models.clone();
         let vars = variables(vars.unwrap_or("{}"))
             .map_err(|why| Failure::config(format!("--vars: {why}")))?;
         let project = Project::read(&files(&folder)?, &names, &vars);
         let project = project.map_err(|mistakes| wrong(&folder, &mistakes))?;
-        let sources: Sources =
-            inputs.iter().map(|input| (input.name.clone(), input.provider.schema())).collect();
-        let compiled = compile(&project, &sources).await.map_err(Failure::catalog)?;
+        let mut columns = Sources::new();
+        for source in &sources {
+            let provider = source.provider(None).map_err(Failure::catalog)?;
+            columns.insert(source.name.clone(), provider.schema());
+        }
+        let compiled = compile(&project, &columns).await.map_err(Failure::catalog)?;
         let compiled = compiled.map_err(|mistakes| wrong(&folder, &mistakes))?;
-        Ok(Models { project, compiled, inputs, sources, folder })
+        Ok(Models { project, compiled, sources, columns, folder })
     }
 
     /// The models that were asked for.
@@ -69,6 +74,12 @@ impl Models {
         select(models, &self.project.graph(), &asked.select, &asked.exclude).map_err(|why| {
             Failure::config(why).next("`weir ls` lists the models, `weir ls --help` the selectors")
         })
+    }
+
+    /// The models over a lake.
+    pub fn runner<'r>(&'r self, lake: &'r Lake) -> Runner<'r> {
+        let Models { project, compiled, sources, .. } = self;
+        Runner { lake, project, compiled, sources }
     }
 
     /// The model of this name.
@@ -102,23 +113,23 @@ impl Models {
 
 /// The lake of the config, if it has been made.
 pub fn made(config: &Config) -> Result<Option<Lake>, Failure> {
-    config.catalog.file.exists().then(|| lake(config, false)).transpose()
+    crate::lake::exists(config).then(|| lake(config, false)).transpose()
 }
 
 /// All that models may read.
-async fn inputs(config: &Config, lake: Option<&Lake>) -> Result<Vec<Input>, Failure> {
-    let mut inputs = Vec::new();
+async fn sources(config: &Config, lake: Option<&Lake>) -> Result<Vec<Source>, Failure> {
+    let mut sources = Vec::new();
     let files: Vec<PathBuf> = config.streams.values().map(|s| s.contract.clone()).collect();
     let contracts: Vec<Contract> = contracts::of_streams(&files)?;
     for (name, contract) in config.streams.keys().zip(&contracts) {
-        let input = inputs::accepted(lake, contract, &TableName::raw(name)).await;
-        inputs.push(input.map_err(Failure::catalog)?);
+        let source = Source::stream(lake, contract, &TableName::raw(name)).await;
+        sources.push(source.map_err(Failure::catalog)?);
     }
     for (name, of) in &config.references {
         let reference: Reference = seed::load(name, of)?;
-        inputs.push(inputs::history(lake, &reference).await.map_err(Failure::catalog)?);
+        sources.push(Source::reference(lake, &reference).await.map_err(Failure::catalog)?);
     }
-    Ok(inputs)
+    Ok(sources)
 }
 
 /// Every SQL and YAML file below the folder of models, `target/` and `rules/` aside.

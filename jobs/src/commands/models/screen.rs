@@ -15,7 +15,11 @@ const WIDTH: usize = 70;
 /// How a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// It passed.
+    /// A table was built.
+    Success,
+    /// There was nothing to build.
+    NoOp,
+    /// A test passed.
     Pass,
     /// It failed, and that is only told.
     Warn,
@@ -31,6 +35,8 @@ impl Status {
     /// As in `run_results.json`.
     fn name(self) -> &'static str {
         match self {
+            Status::Success => "success",
+            Status::NoOp => "no-op",
             Status::Pass => "pass",
             Status::Warn => "warn",
             Status::Fail => "fail",
@@ -88,16 +94,20 @@ impl Screen {
         sql: String,
     ) -> Result<(), Failure> {
         let took = self.at.elapsed();
-        let step = Step { id, status, failures, message, sql, began: self.at_wall, took };
-        let (word, n) = (step.status.name().to_uppercase(), failures.unwrap_or(0));
-        let word = if status == Status::Skip { "SKIP".to_string() } else { word };
+        let n = failures.unwrap_or(0);
+        let word = match status {
+            Status::Success => "OK".to_string(),
+            Status::Skip => "SKIP".to_string(),
+            other => other.name().to_uppercase(),
+        };
         let count = if n > 0 { format!(" {n}") } else { String::new() };
         let text = format!("{} of {} {word}{count} {what} ", self.steps.len() + 1, self.total);
         let state = match status {
             Status::Skip => "[SKIP]".to_string(),
+            Status::Success => format!("[{message} in {:.2}s]", took.as_secs_f64()),
             _ => format!("[{word}{count} in {:.2}s]", took.as_secs_f64()),
         };
-        self.steps.push(step);
+        self.steps.push(Step { id, status, failures, message, sql, began: self.at_wall, took });
         output.say(line(&text, &state))
     }
 
@@ -108,12 +118,13 @@ impl Screen {
 
     /// The last lines, and the file.
     pub fn finish(&self, output: &mut Output, models: &Models) -> Result<(), Failure> {
-        let pass = self.count(Status::Pass);
+        let pass = self.count(Status::Pass) + self.count(Status::Success);
+        let idle = self.count(Status::NoOp);
         let (warn, skip) = (self.count(Status::Warn), self.count(Status::Skip));
         let error = self.count(Status::Fail) + self.count(Status::Error);
         output.say(stamped(""))?;
         for step in &self.steps {
-            if !matches!(step.status, Status::Pass | Status::Skip) {
+            if matches!(step.status, Status::Warn | Status::Fail | Status::Error) {
                 output.say(stamped(&format!("{} in {}", step.status.name(), step.id)))?;
                 for text in step.message.lines() {
                     output.say(stamped(&format!("  {text}")))?;
@@ -122,9 +133,11 @@ impl Screen {
         }
         let total = self.steps.len();
         output.say(stamped(&format!(
-            "Done. PASS={pass} WARN={warn} ERROR={error} SKIP={skip} NO-OP=0 TOTAL={total}"
+            "Done. PASS={pass} WARN={warn} ERROR={error} SKIP={skip} NO-OP={idle} TOTAL={total}"
         )))?;
-        for (name, n) in [("pass", pass), ("warn", warn), ("error", error), ("skip", skip)] {
+        for (name, n) in
+            [("pass", pass), ("warn", warn), ("error", error), ("skip", skip), ("no_op", idle)]
+        {
             output.result(name, n);
         }
         for step in &self.steps {

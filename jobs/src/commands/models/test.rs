@@ -6,7 +6,7 @@ use weir_transforms::project::{DataTest, Severity, UnitTest};
 use weir_transforms::{data_test, unit_test};
 
 use super::screen::{Screen, Status, stamped};
-use super::show::{engine, pretty};
+use super::show::pretty;
 use super::{Models, made};
 use crate::cli;
 use crate::commands::lake;
@@ -61,7 +61,9 @@ async fn tests(
         }
     }
     let engine = match lake {
-        Some(lake) if !data.is_empty() => Some(engine(models, lake).await?),
+        Some(lake) if !data.is_empty() => {
+            Some(models.runner(lake).engine().await.map_err(Failure::catalog)?)
+        }
         _ => None,
     };
     for test in data {
@@ -96,7 +98,7 @@ fn finish(screen: &Screen, models: &Models, output: &mut Output) -> Result<Done,
     })
 }
 
-async fn one_unit(
+pub async fn one_unit(
     models: &Models,
     test: &UnitTest,
     screen: &mut Screen,
@@ -104,7 +106,7 @@ async fn one_unit(
 ) -> Result<(), Failure> {
     let what = format!("unit_test {}::{}", test.model, test.name);
     screen.start(output, &what)?;
-    let ran = unit_test::run(&models.project, &models.compiled, &models.sources, test).await;
+    let ran = unit_test::run(&models.project, &models.compiled, &models.columns, test).await;
     let id = format!("unit_test.weir.{}.{}", test.model, test.name);
     let ended = match ran.map_err(Failure::catalog)? {
         unit_test::Outcome::Passed => (id, Status::Pass, None, String::new()),
@@ -127,7 +129,7 @@ async fn one_unit(
     screen.end(output, &what, ended, String::new())
 }
 
-async fn one_data(
+pub async fn one_data(
     models: &Models,
     engine: &weir_transforms::engine::Engine,
     test: &DataTest,

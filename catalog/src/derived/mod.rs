@@ -1,0 +1,220 @@
+//! Tables that models make: each build puts new rows in the place of the old ones, and says up to which
+//! vector of each root they were made, in one snapshot.
+
+pub mod columns;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use arrow::compute::cast;
+use arrow_array::RecordBatch;
+use futures::{Stream, TryStreamExt};
+use iceberg::spec::UnboundPartitionSpec;
+use weir_contract::names::{TableName, key};
+use weir_contract::progress::{Derived, Root, Verdict};
+
+use crate::commit::{Change, Committed, Decision, Receipt, commit};
+use crate::encode::{FileEncoder, FileFormat, ParquetFormat, TableSchema};
+use crate::files::NewFile;
+use crate::sought::{Sought, files};
+use crate::{Base, CatalogError, Lake, Result};
+use columns::{Column, new_schema, next_schema};
+
+/// The stage in summaries.
+const STAGE: &str = "model";
+/// Bytes of a data file, about.
+const FILE_BYTES: usize = 128 << 20;
+/// Memory of a file in the making, at most.
+const FILE_MEMORY: usize = 256 << 20;
+/// How often a build's rows are committed anew because another writer changed the table's files.
+const ATTEMPTS_MAX: usize = 20;
+
+/// What a build makes of a table.
+#[derive(Debug, Clone)]
+pub struct Build<'b> {
+    /// The model.
+    pub model: &'b str,
+    /// Its columns, in the order of its rows.
+    pub columns: &'b [Column],
+    /// What it is; may be empty.
+    pub description: &'b str,
+    /// What its rows are made of.
+    pub roots: BTreeMap<String, Root>,
+    /// What makes them: the same text, the same rows.
+    pub sql_hash: String,
+}
+
+/// What a derived table says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// What it was made of; none before its first build.
+    pub derived: Option<Derived>,
+    /// What made it.
+    pub sql_hash: Option<String>,
+}
+
+impl Lake {
+    /// The table of a model; none if it has not been made.
+    ///
+    /// Errors: bad config if it is another kind of table, what the catalog says.
+    pub async fn derived(&self, name: &TableName) -> Result<Option<Base>> {
+        let Some(base) = self.table(name).await? else { return Ok(None) };
+        if !base.metadata().properties().contains_key(key::MODEL) {
+            return Err(CatalogError::bad_config(format!(
+                "table {name} was not made by a model (it has no property {}); give the model another \
+                 name, or move the table away",
+                key::MODEL
+            )));
+        }
+        Ok(Some(base))
+    }
+
+    async fn ensure_derived(&self, name: &TableName, build: &Build<'_>) -> Result<Base> {
+        if let Some(base) = self.derived(name).await? {
+            return Ok(base);
+        }
+        let schema = new_schema(build.columns)?;
+        let mut properties = self.table_properties(build.description);
+        properties.insert(key::MODEL.into(), build.model.into());
+        let spec = UnboundPartitionSpec::builder().build();
+        let metadata = self.new_table(name, schema, spec, properties)?;
+        self.create(name, metadata).await
+    }
+}
+
+/// What the table says of its last build.
+pub fn made(base: &Base) -> Result<Made> {
+    let metadata = base.metadata();
+    let hash = metadata.properties().get(key::SQL_HASH).cloned();
+    Ok(Made { derived: base.progress()?.derived, sql_hash: hash })
+}
+
+/// Makes `rows` the rows of the table, which is made if it is not there.
+///
+/// Errors: fenced if another build of the table came between, and what reading the rows, storage and
+/// `commit` say. After an error the table is as it was.
+pub async fn replace(
+    lake: &Lake,
+    name: &TableName,
+    build: &Build<'_>,
+    rows: impl Stream<Item = Result<RecordBatch>> + Send,
+) -> Result<Receipt> {
+    let mut base = lake.ensure_derived(name, build).await?;
+    let from = base.progress()?.derived;
+    let schema = next_schema(base.metadata(), build.columns)?;
+    let table = match &schema {
+        Some(schema) => TableSchema::new(schema.clone().into())?,
+        None => base.schema()?,
+    };
+    let added = write(lake, &base, &table, rows).await?;
+    let count = added.iter().map(NewFile::rows).sum::<u64>();
+    let next =
+        Derived { rows: i64::try_from(count).unwrap_or(i64::MAX), roots: build.roots.clone() };
+    let commit_id = lake.env.ids.uuid().to_string();
+    for _ in 0..ATTEMPTS_MAX {
+        let planned_on = base.metadata().current_snapshot_id();
+        let old = files(lake, &base, &Sought::ALL).await?;
+        let change = Change {
+            commit_id: commit_id.clone(),
+            stage: STAGE,
+            added: added.clone(),
+            removed: old.iter().map(|file| file.path().to_string()).collect(),
+            schema: schema.clone(),
+            properties: [
+                (key::MODEL.to_string(), build.model.to_string()),
+                (key::SQL_HASH.to_string(), build.sql_hash.clone()),
+            ]
+            .into(),
+            summary: [(key::SQL_HASH.to_string(), build.sql_hash.clone())].into(),
+            ..Change::default()
+        };
+        let decide = &mut |now: &Base, progress: &weir_contract::progress::Progress| {
+            if now.metadata().current_snapshot_id() != planned_on {
+                // Its files are others than those that were listed.
+                return Decision::Decline(Declined::Moved);
+            }
+            match progress.derive(&commit_id, from.as_ref(), next.clone()) {
+                Verdict::Apply(after) => Decision::Advance(after),
+                Verdict::Already | Verdict::Fenced(_) => Decision::Decline(Declined::Fenced),
+                Verdict::Invalid(why) => Decision::Decline(Declined::Invalid(why)),
+            }
+        };
+        match commit(lake, base.clone(), &change, decide).await? {
+            Committed::Done(receipt) => return Ok(receipt),
+            Committed::Declined(Declined::Moved) => {
+                let now = lake.derived(name).await?;
+                base = now.ok_or_else(|| {
+                    CatalogError::retry(format!("table {name} was dropped while it was built"))
+                })?;
+                if base.progress()?.derived != from {
+                    return Err(fenced(name));
+                }
+            }
+            Committed::Declined(Declined::Fenced) => return Err(fenced(name)),
+            Committed::Declined(Declined::Invalid(why)) => {
+                return Err(CatalogError::bad_data(format!("table {name}: {why}")));
+            }
+        }
+    }
+    Err(CatalogError::retry(format!(
+        "other writers changed table {name} {ATTEMPTS_MAX} times while it was built"
+    )))
+}
+
+enum Declined {
+    Moved,
+    Fenced,
+    Invalid(String),
+}
+
+fn fenced(name: &TableName) -> CatalogError {
+    CatalogError::retry(format!("another build of {name} came between; its rows stand"))
+}
+
+/// The rows as durable files that are nobody's yet.
+async fn write(
+    lake: &Lake,
+    base: &Base,
+    schema: &TableSchema,
+    rows: impl Stream<Item = Result<RecordBatch>> + Send,
+) -> Result<Vec<NewFile>> {
+    let format = ParquetFormat::for_sorted();
+    let mut files = Vec::new();
+    let mut open: Option<Box<dyn FileEncoder>> = None;
+    let mut rows = std::pin::pin!(rows);
+    while let Some(batch) = rows.try_next().await? {
+        if batch.num_rows() == 0 {
+            continue;
+        }
+        let file = match &mut open {
+            Some(file) => file,
+            None => open.insert(format.encoder(schema, None)?),
+        };
+        file.write(&shaped(&batch, schema)?)?;
+        let full = file.encoded() >= FILE_BYTES || file.memory() >= FILE_MEMORY;
+        if let Some(file) = open.take_if(|_| full) {
+            files.push(lake.put_data_file(base, file.finish()?).await?);
+        }
+    }
+    if let Some(file) = open {
+        files.push(lake.put_data_file(base, file.finish()?).await?);
+    }
+    Ok(files)
+}
+
+/// The batch with the types of the table.
+fn shaped(batch: &RecordBatch, schema: &TableSchema) -> Result<RecordBatch> {
+    let failed = |e: arrow_schema::ArrowError| {
+        CatalogError::bad_data(format!("a row of the model does not fit its table: {e}"))
+            .with_source(e)
+    };
+    let fields = schema.arrow().fields();
+    let columns = fields.iter().zip(batch.columns());
+    let columns = columns.map(|(field, column)| match column.data_type() == field.data_type() {
+        true => Ok(column.clone()),
+        false => cast(column, field.data_type()),
+    });
+    let columns = columns.collect::<std::result::Result<Vec<_>, _>>().map_err(failed)?;
+    RecordBatch::try_new(schema.arrow().clone(), columns).map_err(failed)
+}

@@ -1,0 +1,160 @@
+//! Retention of real tables: what goes is counted, what stays is the same.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, TimestampMicrosecondArray};
+use iceberg::spec::Operation;
+use tempfile::TempDir;
+use weir_contract::class::ErrorClass;
+
+use super::*;
+use crate::foreign::{self, current, ingest, short};
+use crate::testing::{self, DAY, name};
+use crate::verify::{VerifyOptions, verify};
+
+const DAY_US: i64 = 86_400_000_000;
+
+fn contract(rows: Option<u32>, rejects: Option<u32>) -> Contract {
+    let keep = Keep { rows_days: rows, rejects_days: rejects };
+    Contract { keep, ..testing::contract() }
+}
+
+fn now_day(lake: &Lake) -> i64 {
+    lake.env.clock.now_ms().div_euclid(86_400_000)
+}
+
+/// Days from the day of the test data on, so that it is past a retention of that many days.
+fn age(lake: &Lake) -> u32 {
+    u32::try_from(now_day(lake) - i64::from(DAY)).unwrap()
+}
+
+async fn retain(lake: &Lake, contract: &Contract, dry_run: bool) -> Report {
+    let retain = Retain { lake, table: name(), contract, dry_run, shutdown: Arc::default() };
+    let (report, result) = retain.run().await;
+    result.unwrap();
+    report
+}
+
+async fn clean(lake: &Lake) {
+    let report = verify(lake, &name(), &VerifyOptions::default()).await.unwrap();
+    assert!(report.ok, "{report}");
+}
+
+fn counters(base: &Base) -> (i64, i64, i64) {
+    let progress = base.progress().unwrap();
+    let p = progress.sources[&testing::source()][&0];
+    (p.rows, p.rejected, p.removed)
+}
+
+/// Rejected rows of partition 0 with these Kafka times (days ago; none: without), as one commit.
+async fn rejects(lake: &Lake, from: i64, days_ago: &[Option<i64>]) -> Base {
+    let base = current(lake).await;
+    let offsets: Vec<i64> = (from..).take(days_ago.len()).collect();
+    let batch = foreign::rows(&short(), 0, &offsets, true);
+    let now_us = lake.env.clock.now_ms() * 1_000;
+    let times = days_ago.iter().map(|days| days.map(|days| now_us - days * DAY_US));
+    let kafka = TimestampMicrosecondArray::from_iter(times).with_timezone("UTC");
+    let ingested =
+        TimestampMicrosecondArray::from(vec![now_us; offsets.len()]).with_timezone("UTC");
+    let names: Vec<String> = batch.schema().fields().iter().map(|f| f.name().clone()).collect();
+    let columns = names.into_iter().zip(batch.columns().to_vec());
+    let more: [(String, ArrayRef); 2] = [
+        (column::KAFKA_TIME.into(), Arc::new(kafka)),
+        (column::INGESTED_AT.into(), Arc::new(ingested)),
+    ];
+    let columns = columns.chain(more).map(|(name, array)| (name, array, true));
+    let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+    let added = vec![foreign::file(lake, &base, &batch).await];
+    let until = from + offsets.len() as i64;
+    let step =
+        weir_contract::progress::Step { from, until, rejected: until - from, ..Default::default() };
+    let steps = BTreeMap::from([(testing::source(), BTreeMap::from([(0, step)]))]);
+    let change = Change {
+        commit_id: format!("rejects {from}"),
+        stage: "ingest",
+        added,
+        ..Change::default()
+    };
+    testing::done(testing::advance(lake, base, &change, &steps).await).base
+}
+
+#[tokio::test]
+async fn days_go_as_a_whole_and_are_counted() {
+    let (_folder, lake, _) = foreign::lake().await;
+    ingest(&lake, 0, 0, 10, &[3], &[]).await;
+    ingest(&lake, 0, 10, 20, &[], &[12]).await;
+    let young = contract(Some(age(&lake) + 1), None);
+    assert_eq!(retain(&lake, &young, false).await.files, 0);
+    let old = contract(Some(age(&lake) - 1), None);
+    let before = current(&lake).await.loaded.location;
+    let dry = retain(&lake, &old, true).await;
+    assert_eq!((dry.rows, dry.rejected, dry.files, dry.commits), (18, 0, 2, 0));
+    assert_eq!(current(&lake).await.loaded.location, before);
+
+    let done = retain(&lake, &old, false).await;
+    assert_eq!((done.rows, done.rejected, done.files, done.commits), (18, 0, 2, 1), "{done:?}");
+    let base = current(&lake).await;
+    assert_eq!(counters(&base), (0, 1, 18), "the rejected row stays");
+    let summary = base.metadata().current_snapshot().unwrap().summary().clone();
+    assert_eq!(summary.operation, Operation::Delete);
+    assert!(summary.additional_properties[key::REASON].contains("contract vending.sales@1.0.0"));
+    assert_eq!(summary.additional_properties["total-records"], "1");
+    clean(&lake).await;
+    assert_eq!(retain(&lake, &old, false).await.commits, 0);
+    // What comes late comes in, and goes with the next run.
+    ingest(&lake, 0, 20, 25, &[], &[]).await;
+    clean(&lake).await;
+    assert_eq!(retain(&lake, &old, false).await.rows, 5);
+    clean(&lake).await;
+}
+
+#[tokio::test]
+async fn rejects_go_one_by_one_by_their_kafka_time() {
+    let (_folder, lake, _): (TempDir, _, _) = foreign::lake().await;
+    rejects(&lake, 0, &[Some(40), Some(5), None, Some(31)]).await;
+    rejects(&lake, 4, &[Some(50), Some(60)]).await;
+    rejects(&lake, 6, &[Some(1), None]).await;
+    let contract = contract(None, Some(30));
+    let dry = retain(&lake, &contract, true).await;
+    assert_eq!((dry.rows, dry.rejected, dry.files, dry.rewritten), (0, 4, 2, 0));
+    let done = retain(&lake, &contract, false).await;
+    assert_eq!((done.rejected, done.files, done.rewritten, done.commits), (4, 2, 1, 1), "{done:?}");
+    let base = current(&lake).await;
+    assert_eq!(counters(&base), (0, 4, 4));
+    let snapshot = base.metadata().current_snapshot().unwrap();
+    assert_eq!(snapshot.summary().operation, Operation::Overwrite);
+    // What was left of a file is as old as the file was.
+    let files = foreign::live(&lake).await;
+    assert_eq!(files[0].entry.sequence_number(), Some(1));
+    clean(&lake).await;
+    assert_eq!(retain(&lake, &contract, false).await.files, 0);
+}
+
+#[tokio::test]
+async fn what_others_deleted_before_stays_their_finding() {
+    let (_folder, lake, _) = foreign::lake().await;
+    ingest(&lake, 0, 0, 10, &[], &[]).await;
+    let victim = foreign::accepted_file(&lake, 0).await;
+    foreign::delete_positions(&lake, &victim, &[4, 5]).await;
+    let done = retain(&lake, &contract(Some(age(&lake) - 1), None), false).await;
+    assert_eq!(done.rows, 8);
+    assert_eq!(counters(&current(&lake).await), (2, 0, 8));
+    let report = verify(&lake, &name(), &VerifyOptions::default()).await.unwrap();
+    assert_eq!(report.findings.len(), 1, "{report}");
+}
+
+#[tokio::test]
+async fn a_contract_without_retention_and_a_table_that_is_not_there() {
+    let (_folder, lake, _) = foreign::lake().await;
+    ingest(&lake, 0, 0, 10, &[3], &[]).await;
+    assert_eq!(retain(&lake, &contract(None, None), false).await, Report::default());
+    let (elsewhere, contract) = ("raw.elsewhere".parse().unwrap(), contract(Some(1), None));
+    let retain = Retain {
+        lake: &lake,
+        table: elsewhere,
+        contract: &contract,
+        dry_run: false,
+        shutdown: Arc::default(),
+    };
+    assert_eq!(retain.run().await.1.unwrap_err().class(), ErrorClass::BadConfig);
+}
