@@ -151,6 +151,8 @@ const MODELS: &[(&str, &str)] = models!(
     "staging/stg_vending_sales.yml",
     "staging/stg_vending_security.sql",
     "staging/stg_vending_security.yml",
+    "tests/minutes_hold_every_trade.sql",
+    "tests/revenue_is_what_was_sold.sql",
 );
 
 /// Writes contracts, reference tables, models and config.

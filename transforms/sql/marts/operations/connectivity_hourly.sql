@@ -1,8 +1,8 @@
 {{ config(unique_key=['hour_start', 'region', 'network_type']) }}
 
--- How machines are connected, per hour, region and kind of network. Times without a connection are told
--- when it is back, and count in the hour in which it came back. Averages are of decimals, whose sums do
--- not depend on their order.
+-- How machines are connected, per hour, region and kind of network. Times without a connection are
+-- told when it is back, and count in the hour in which it came back. Averages are of decimals,
+-- whose sums do not depend on their order.
 select
     date_bin(interval '1 hour', report.event_time, timestamp '2020-01-01T00:00:00Z') as hour_start,
     cast(to_char(
@@ -16,7 +16,8 @@ select
     min(report.signal_dbm) as signal_min_dbm,
     cast(avg(cast(report.latency_ms as decimal(12, 3))) as decimal(12, 3)) as latency_avg_ms,
     max(report.latency_ms) as latency_max_ms,
-    cast(avg(cast(report.packet_loss_pct as decimal(9, 3))) as decimal(9, 3)) as packet_loss_avg_pct,
+    cast(avg(cast(report.packet_loss_pct as decimal(9, 3))) as decimal(9, 3))
+        as packet_loss_avg_pct,
     sum(report.sent_bytes) as sent_bytes,
     sum(report.received_bytes) as received_bytes,
     sum(case when report.event_type = 'vending.connectivity.connected' then 1 else 0 end)

@@ -1,8 +1,8 @@
 {{ config(unique_key=['machine_id', 'fault_id']) }}
 
--- One row per occurrence of a fault: when it was raised, and cleared if it was. What raised it may be
--- missing (rejected, lost by the machine): what cleared it says when it began. Longer history: a fault
--- belongs to the day on which it began, and is cleared days later.
+-- One row per occurrence of a fault: when it was raised, and cleared if it was. What raised it may
+-- be missing (rejected, lost by the machine): what cleared it says when it began. Longer history: a
+-- fault belongs to the day on which it began, and is cleared days later.
 with faults as (
     select
         machine_id,

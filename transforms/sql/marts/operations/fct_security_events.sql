@@ -1,8 +1,8 @@
 {{ config(unique_key=['event_source', 'event_id']) }}
 
--- What threatens a machine: openings of doors, blows, power cuts, firmware that is not what was signed,
--- payments that fail in a row; each with whether a visit explains it. A visit whose end is unknown
--- explains what happens within four hours.
+-- What threatens a machine: openings of doors, blows, power cuts, firmware that is not what was
+-- signed, payments that fail in a row; each with whether a visit explains it. A visit whose end is
+-- unknown explains what happens within four hours.
 with visits as (
     select
         machine_id,

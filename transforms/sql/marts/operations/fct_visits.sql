@@ -1,7 +1,7 @@
 {{ config(unique_key=['machine_id', 'visit_id']) }}
 
--- One row per service visit: who came why, when, and what was refilled. A visit whose end is not there
--- lasts, or its end was lost. Longer history: a visit belongs to the day on which it began.
+-- One row per service visit: who came why, when, and what was refilled. A visit whose end is not
+-- there lasts, or its end was lost. Longer history: a visit belongs to the day on which it began.
 with visits as (
     select
         machine_id,
@@ -10,7 +10,8 @@ with visits as (
         max(visit_ended_at) as ended_at,
         max(visit_reason) as visit_reason,
         max(operator_id) as operator_id,
-        sum(case when event_type = 'vending.security.door_opened' then 1 else 0 end) as door_openings
+        sum(case when event_type = 'vending.security.door_opened' then 1 else 0 end)
+            as door_openings
     from {{ ref('stg_vending_security') }}
     where visit_id is not null
     group by machine_id, visit_id

@@ -1,9 +1,9 @@
 {{ config(unique_key=['machine_id']) }}
 
--- What firmware each machine runs, how its last update went, and the last version that is known to be
--- good: that of the last update that succeeded, or the one before an update that failed or was taken
--- back. Without any finished update, what it runs. A table of the current state: it needs its own last
--- row and what is new.
+-- What firmware each machine runs, how its last update went, and the last version that is known to
+-- be good: that of the last update that succeeded, or the one before an update that failed or was
+-- taken back. Without any finished update, what it runs. A table of the current state: it needs its
+-- own last row and what is new.
 with reports as (
     select
         machine_id,

@@ -1,6 +1,7 @@
 {{ config(unique_key=['error_date', 'machine_id']) }}
 
--- Per day and machine: starts, crashes and errors of its software, and on how many firmware versions.
+-- Per day and machine: starts, crashes and errors of its software, and on how many firmware
+-- versions.
 select
     cast(event_day as date) as error_date,
     cast(to_char(event_day, '%Y%m%d') as int) as date_key,

@@ -1,8 +1,8 @@
 {{ config(unique_key=['sales_date', 'store_id', 'product_id', 'payment_method', 'currency']) }}
 
--- What stores sold per day, product and method of payment. Voids and refunds are taken off on the day on
--- which they are made; a void has no method, and stands in a row without one. A receipt can have many
--- lines: receipts are counted per row and must not be summed over products.
+-- What stores sold per day, product and method of payment. Voids and refunds are taken off on the
+-- day on which they are made; a void has no method, and stands in a row without one. A receipt can
+-- have many lines: receipts are counted per row and must not be summed over products.
 select
     cast(line.event_day as date) as sales_date,
     cast(to_char(line.event_day, '%Y%m%d') as int) as date_key,

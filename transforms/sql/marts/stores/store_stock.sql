@@ -1,7 +1,8 @@
 {{ config(unique_key=['store_id', 'product_id', 'location']) }}
 
--- What each store has of each product now, by its last event, when it was last counted and delivered,
--- and whether an order is due. A table of the current state: it needs its own last row and what is new.
+-- What each store has of each product now, by its last event, when it was last counted and
+-- delivered, and whether an order is due. A table of the current state: it needs its own last row
+-- and what is new.
 with events as (
     select
         store_id,
@@ -25,7 +26,8 @@ dated as (
         store_id,
         product_id,
         location,
-        max(case when event_type = 'store.inventory.counted' then event_time end) as last_counted_at,
+        max(case when event_type = 'store.inventory.counted' then event_time end)
+            as last_counted_at,
         max(case when event_type = 'store.inventory.delivery' then event_time end)
             as last_delivery_at,
         max(par_level) as par_level_max,

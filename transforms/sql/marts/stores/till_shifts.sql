@@ -1,8 +1,8 @@
 {{ config(unique_key=['store_id', 'till_id', 'shift_id']) }}
 
--- Every shift of a till: what was in the drawer, and whether it is what the receipts say. Of a shift
--- whose end is not there nothing can be said yet. Longer history: a shift belongs to the day on which it
--- began, and may end after midnight.
+-- Every shift of a till: what was in the drawer, and whether it is what the receipts say. Of a
+-- shift whose end is not there nothing can be said yet. Longer history: a shift belongs to the day
+-- on which it began, and may end after midnight.
 with shifts as (
     select
         store_id,
