@@ -25,4 +25,5 @@ from minutes
 full join made
     on made.symbol = minutes.symbol
     and made.currency = minutes.currency
-where minutes.trades is distinct from made.trades or minutes.amount is distinct from made.amount
+where (minutes.trades is distinct from made.trades)
+    or (minutes.amount is distinct from made.amount)
