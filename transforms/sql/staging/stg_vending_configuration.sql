@@ -1,6 +1,7 @@
 {{ config(dedup=['event_source', 'event_id']) }}
 
--- What firmware and configuration vending machines run, and the steps of their updates, one row per event.
+-- What firmware and configuration vending machines run, and the steps of their updates, one row per
+-- event.
 select
     _source,
     _partition,

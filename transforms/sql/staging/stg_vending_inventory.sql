@@ -1,6 +1,7 @@
 {{ config(dedup=['event_source', 'event_id']) }}
 
--- Stock levels, low stock, sold out and refills of the selections of vending machines, one row per event.
+-- Stock levels, low stock, sold out and refills of the selections of vending machines, one row per
+-- event.
 select
     _source,
     _partition,

@@ -1,6 +1,7 @@
 {{ config(dedup=['event_source', 'event_id']) }}
 
--- Doors, visits, shocks, power cuts, integrity checks and failed payments in a row of vending machines, one row per event.
+-- Doors, visits, shocks, power cuts, integrity checks and failed payments in a row of vending
+-- machines, one row per event.
 select
     _source,
     _partition,

@@ -1,9 +1,9 @@
 {{ config(unique_key=['date_key']) }}
 
 -- Every day of the years in which something was sold, traded or said, without gaps: from the first
--- of January of the first year to the last of December of the last. No clock is read: is_in_data says
--- which days lie between the first event and the last. It reads raw rows: what was sent twice changes
--- neither.
+-- of January of the first year to the last of December of the last. No clock is read: is_in_data
+-- says which days lie between the first event and the last. It reads raw rows: what was sent twice
+-- changes neither.
 with bounds as (
     select
         date_trunc('day', min(first_at)) as first_day,

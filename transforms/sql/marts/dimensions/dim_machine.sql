@@ -1,8 +1,8 @@
 {{ config(unique_key=['machine_id', 'valid_from']) }}
 
--- One row per machine and interval; what holds now has no valid_to.
--- machine_key is made of machine_id and valid_from alone and below 2^53: it stays when other rows come
--- or go, and Power BI reads it exactly. Each character of the id has a weight of 46 bits.
+-- One row per machine and interval; what holds now has no valid_to. machine_key is made of
+-- machine_id and valid_from alone and below 2^53: it stays when other rows come or go, and Power BI
+-- reads it exactly. Each character of the id has a weight of 46 bits.
 {% set w = namespace(v=25214903917) -%}
 select
     (cast(date_part('epoch', valid_from) as bigint) * 536870909

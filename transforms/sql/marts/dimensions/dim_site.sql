@@ -1,6 +1,7 @@
 {{ config(unique_key=['site_id', 'valid_from']) }}
 
--- One row per site and interval; what holds now has no valid_to. site_key as machine_key in dim_machine.
+-- One row per site and interval; what holds now has no valid_to. site_key as machine_key in
+-- dim_machine.
 {% set w = namespace(v=25214903917) -%}
 select
     (cast(date_part('epoch', valid_from) as bigint) * 536870909

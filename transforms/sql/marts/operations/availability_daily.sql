@@ -1,9 +1,10 @@
 {{ config(unique_key=['service_date', 'machine_id', 'machine_key']) }}
 
--- Per machine and UTC day: how long it should have been able to sell, and how long it could. It should
--- while the reference says active, from the first event of the fleet to the last: no clock is read, and
--- the last day grows. Planned outages are taken off both. Where the reference changes during the day,
--- what was before and after are two rows. Machines that the reference does not know are not counted.
+-- Per machine and UTC day: how long it should have been able to sell, and how long it could. It
+-- should while the reference says active, from the first event of the fleet to the last: no clock
+-- is read, and the last day grows. Planned outages are taken off both. Where the reference changes
+-- during the day, what was before and after are two rows. Machines that the reference does not know
+-- are not counted.
 with observed as (
     -- Of the raw rows: what was sent twice changes neither.
     select min(event_time) as from_at, max(event_time) as until_at

@@ -1,7 +1,7 @@
 {{ config(unique_key=['service_month', 'machine_id']) }}
 
--- Availability per month and machine against what was agreed (SLA): times are summed, never averages
--- averaged. The month grows until its last day is over.
+-- Availability per month and machine against what was agreed (SLA): times are summed, never
+-- averages averaged. The month grows until its last day is over.
 with months as (
     select
         to_char(service_date, '%Y-%m') as service_month,

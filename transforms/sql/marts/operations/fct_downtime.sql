@@ -1,10 +1,10 @@
 {{ config(unique_key=['machine_id', 'started_at']) }}
 
--- When a machine could not sell: one row per outage. It is down while its last status is out_of_order,
--- and while it is silent for more than three heartbeats, by event time: what a dead modem holds back
--- arrives late and closes the gap. Outages that touch are one. What still lasts at the last event of
--- the fleet has no end yet. Longer history: an outage belongs to the day on which it begins and needs
--- the status before that day and everything until it ends.
+-- When a machine could not sell: one row per outage. It is down while its last status is
+-- out_of_order, and while it is silent for more than three heartbeats, by event time: what a dead
+-- modem holds back arrives late and closes the gap. Outages that touch are one. What still lasts at
+-- the last event of the fleet has no end yet. Longer history: an outage belongs to the day on which
+-- it begins and needs the status before that day and everything until it ends.
 with reports as (
     select
         machine_id,
@@ -25,7 +25,8 @@ candidates as (
     select
         report.machine_id,
         report.event_time as started_at,
-        case kinds.kind when 'silent' then report.next_at else report.next_status_at end as ended_at,
+        case kinds.kind when 'silent' then report.next_at else report.next_status_at end
+            as ended_at,
         coalesce(
             case kinds.kind when 'silent' then report.next_at else report.next_status_at end,
             report.observed_until

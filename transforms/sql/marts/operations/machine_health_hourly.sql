@@ -1,8 +1,8 @@
 {{ config(unique_key=['machine_id', 'hour_start']) }}
 
 -- What a machine said about itself, hour by hour: a tumbling window of event time, so that a late
--- report corrects the hour to which it belongs. Averages are of decimals, whose sums do not depend on
--- their order.
+-- report corrects the hour to which it belongs. Averages are of decimals, whose sums do not depend
+-- on their order.
 with hours as (
     select
         date_bin(interval '1 hour', event_time, timestamp '2020-01-01T00:00:00Z') as hour_start,

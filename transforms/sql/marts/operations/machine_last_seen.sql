@@ -1,14 +1,15 @@
 {{ config(unique_key=['machine_id']) }}
 
--- When each machine was last heard of, on any stream, and for how long it has been silent since, by the
--- last event of the whole fleet instead of the clock. Machines of the reference that never spoke are
--- here too. It reads raw rows: what was sent twice changes no maximum. A table of the current state: it
--- needs its own last row and what is new.
+-- When each machine was last heard of, on any stream, and for how long it has been silent since, by
+-- the last event of the whole fleet instead of the clock. Machines of the reference that never
+-- spoke are here too. It reads raw rows: what was sent twice changes no maximum. A table of the
+-- current state: it needs its own last row and what is new.
 with streams as (
     select
         machine_id,
         max(event_time) as last_event_at,
-        max(case when event_type = 'vending.health.heartbeat' then event_time end) as last_heartbeat_at,
+        max(case when event_type = 'vending.health.heartbeat' then event_time end)
+            as last_heartbeat_at,
         cast(null as timestamp with time zone) as last_vend_at,
         max(_kafka_time) as last_kafka_at
     from {{ source('raw', 'vending_health') }}

@@ -50,7 +50,8 @@ baselines as (
         mdeg,
         n,
         case when n > 0 then s / (1000.0 * n) end as baseline_c,
-        case when n > 1 then sqrt((n * ss - s * s) / (1.0 * n * (n - 1))) / 1000.0 end as deviation_c
+        case when n > 1 then sqrt((n * ss - s * s) / (1.0 * n * (n - 1))) / 1000.0 end
+            as deviation_c
     from sums
 )
 
@@ -66,7 +67,8 @@ select
     baselines.baseline_c,
     baselines.deviation_c,
     baselines.mdeg / 1000.0 - baselines.baseline_c as from_baseline_c,
-    -- A compartment that never moved has no deviation to divide by: a tenth of a degree stands for it.
+    -- A compartment that never moved has no deviation to divide by: a tenth of a degree stands for
+    -- it.
     case
         when baselines.n >= 24
             then (baselines.mdeg / 1000.0 - baselines.baseline_c)

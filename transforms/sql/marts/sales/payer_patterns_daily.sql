@@ -1,8 +1,8 @@
 {{ config(unique_key=['pattern_date', 'payer_id', 'currency']) }}
 
--- Per day and card or wallet: how often it was tried, at how many machines, and what went back to it.
--- A token that fails at many machines is being tried out; one that is refunded again and again lives
--- on it. Cash has no payer.
+-- Per day and card or wallet: how often it was tried, at how many machines, and what went back to
+-- it. A token that fails at many machines is being tried out; one that is refunded again and again
+-- lives on it. Cash has no payer.
 select
     cast(event_day as date) as pattern_date,
     cast(to_char(event_day, '%Y%m%d') as int) as date_key,

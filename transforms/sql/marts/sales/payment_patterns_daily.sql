@@ -1,8 +1,8 @@
 {{ config(unique_key=['pattern_date', 'machine_id', 'payment_method', 'currency']) }}
 
--- Per day, machine and method: how often paying failed, how often money went back, and the longest run
--- of failures. For those who look for fraud and for broken payment devices. What customers cancelled is
--- counted, but breaks no run and belongs to none.
+-- Per day, machine and method: how often paying failed, how often money went back, and the longest
+-- run of failures. For those who look for fraud and for broken payment devices. What customers
+-- cancelled is counted, but breaks no run and belongs to none.
 with attempts as (
     select
         event_day,
@@ -49,7 +49,8 @@ payments as (
         sum(case when payment_outcome = 'cancelled_by_user' then 1 else 0 end)
             as payments_cancelled,
         sum(case when payment_fail_status = 'declined' then 1 else 0 end) as payments_declined,
-        sum(case when payment_fail_status = 'device' then 1 else 0 end) as payments_failed_by_device,
+        sum(case when payment_fail_status = 'device' then 1 else 0 end)
+            as payments_failed_by_device,
         cast(sum(net_amount) as decimal(18, 4)) as paid_amount,
         0 as refunds,
         0 as refunds_failed,

@@ -3,9 +3,10 @@
 -- Per transaction: what was paid, delivered and given back, whether that matches, and if not why.
 --     paid = delivered + refunded
 -- Cash that a customer takes back before it was booked is refunded without having been paid: it is
--- returned_amount, and counts on neither side. A transaction's events lie on one day or two days side
--- by side; it belongs to the day of the first. What is not complete yet while its last event is among
--- the last ten minutes of the stream is open: days before the last are final but for late events.
+-- returned_amount, and counts on neither side. A transaction's events lie on one day or two days
+-- side by side; it belongs to the day of the first. What is not complete yet while its last event
+-- is among the last ten minutes of the stream is open: days before the last are final but for late
+-- events.
 with events as (
     select
         sale.machine_id,
@@ -154,7 +155,8 @@ select
     owed_amount,
     difference_amount,
     case
-        when is_recent and found in ('payment_missing', 'vend_missing', 'refund_missing') then 'open'
+        when is_recent and found in ('payment_missing', 'vend_missing', 'refund_missing')
+            then 'open'
         else found
     end as reconciliation_status,
     found in ('delivered', 'refunded', 'cancelled', 'not_paid', 'not_for_sale') as is_matched,

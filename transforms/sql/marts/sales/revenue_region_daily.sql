@@ -1,7 +1,7 @@
 {{ config(unique_key=['revenue_date', 'region', 'currency']) }}
 
--- Revenue per day, region and currency, and how it compares with the seven days before: a rule looks
--- for regions that sell far less than they did. Longer history: the seven days before.
+-- Revenue per day, region and currency, and how it compares with the seven days before: a rule
+-- looks for regions that sell far less than they did. Longer history: the seven days before.
 with days as (
     select
         revenue_date,

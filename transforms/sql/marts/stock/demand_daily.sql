@@ -1,8 +1,9 @@
 {{ config(unique_key=['demand_date', 'machine_id', 'selection', 'product_id']) }}
 
--- How many of a selection's product were sold each day, days without a sale included, and how many are
--- to be expected: means over the seven days before, and over the same weekday of the four weeks before.
--- A day has the product that the planogram names at its end. Longer history: the 28 days before.
+-- How many of a selection's product were sold each day, days without a sale included, and how many
+-- are to be expected: means over the seven days before, and over the same weekday of the four weeks
+-- before. A day has the product that the planogram names at its end. Longer history: the 28 days
+-- before.
 with observed as (
     select
         date_trunc('day', min(event_time)) as first_day,

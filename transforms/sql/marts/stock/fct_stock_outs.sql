@@ -1,9 +1,9 @@
 {{ config(unique_key=['machine_id', 'selection', 'started_at']) }}
 
--- When nothing could be sold from a selection: from the report that it is empty to the next that it is
--- not. What still lasts has no end, and is counted up to the last report of the fleet. Longer history: a
--- stock-out belongs to the day on which it begins, and needs the report before that day and all until
--- it ends.
+-- When nothing could be sold from a selection: from the report that it is empty to the next that it
+-- is not. What still lasts has no end, and is counted up to the last report of the fleet. Longer
+-- history: a stock-out belongs to the day on which it begins, and needs the report before that day
+-- and all until it ends.
 with reports as (
     select
         machine_id,

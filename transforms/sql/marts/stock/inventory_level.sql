@@ -1,8 +1,8 @@
 {{ config(unique_key=['machine_id', 'selection']) }}
 
 -- What is in each selection now: its last report, less what was delivered since then, of which the
--- machine has not told yet. The planogram as it was at the report fills what the report leaves out. A
--- table of the current state: it needs its own last row and what is new.
+-- machine has not told yet. The planogram as it was at the report fills what the report leaves out.
+-- A table of the current state: it needs its own last row and what is new.
 with reports as (
     select
         machine_id,

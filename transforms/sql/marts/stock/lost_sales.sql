@@ -1,8 +1,9 @@
 {{ config(unique_key=['machine_id', 'selection', 'started_at']) }}
 
--- What a stock-out cost, as an estimate: its length times what the selection sells on a day, by the mean
--- of the seven days before the day on which it began, times the price in the planogram then. Without a
--- day before there is no estimate. Sales that went to the selection beside it are not taken off.
+-- What a stock-out cost, as an estimate: its length times what the selection sells on a day, by the
+-- mean of the seven days before the day on which it began, times the price in the planogram then.
+-- Without a day before there is no estimate. Sales that went to the selection beside it are not
+-- taken off.
 with sized as (
     select
         gap.machine_id,

@@ -1,7 +1,7 @@
 {{ config(unique_key=['machine_id', 'selection']) }}
 
--- What to bring where, in the order in which the route drives: every selection that is low, of machines
--- in use. Ties of the route are broken by site, machine and selection.
+-- What to bring where, in the order in which the route drives: every selection that is low, of
+-- machines in use. Ties of the route are broken by site, machine and selection.
 select
     coalesce(site.route_id, 'none') as route_id,
     row_number() over (

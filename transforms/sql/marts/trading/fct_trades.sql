@@ -1,15 +1,16 @@
 {{ config(unique_key=['event_source', 'event_id']) }}
 
--- One row per trade as it was made, and what became of it: the last change of its status counts, by the
--- time of the change and then by its record. Longer history: changes come days later (settled); they
--- touch the day on which the trade was made.
+-- One row per trade as it was made, and what became of it: the last change of its status counts, by
+-- the time of the change and then by its record. Longer history: changes come days later (settled);
+-- they touch the day on which the trade was made.
 with changes as (
     select
         trade_id,
         event_time,
         trade_status,
         row_number() over (
-            partition by trade_id order by event_time desc, _source desc, _partition desc, _offset desc
+            partition by trade_id
+            order by event_time desc, _source desc, _partition desc, _offset desc
         ) as number_from_last
     from {{ ref('stg_trades') }}
     where event_type = 'trades.status'

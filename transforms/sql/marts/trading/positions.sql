@@ -1,8 +1,8 @@
 {{ config(unique_key=['account_id', 'symbol', 'currency']) }}
 
--- What each account holds of each symbol: what it bought less what it sold, of trades that were executed
--- and not taken back, from the beginning of the lake. Worth is by the last price that anybody paid. A
--- table of the current state: it needs its own last row and what is new.
+-- What each account holds of each symbol: what it bought less what it sold, of trades that were
+-- executed and not taken back, from the beginning of the lake. Worth is by the last price that
+-- anybody paid. A table of the current state: it needs its own last row and what is new.
 with priced as (
     select
         symbol,

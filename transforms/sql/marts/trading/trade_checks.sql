@@ -1,9 +1,9 @@
 {{ config(unique_key=['event_source', 'event_id']) }}
 
--- Every trade against the terms of its account as they were when it was made. What breaks them and was
--- let pass is a breach. Limits bind trades in the currency of the account; amounts of a day are summed
--- in the order of the trades, what was refused left out. Lists of the reference are JSON text: what is
--- in one stands there between quotes.
+-- Every trade against the terms of its account as they were when it was made. What breaks them and
+-- was let pass is a breach. Limits bind trades in the currency of the account; amounts of a day are
+-- summed in the order of the trades, what was refused left out. Lists of the reference are JSON
+-- text: what is in one stands there between quotes.
 with sized as (
     select
         _source,
@@ -58,7 +58,9 @@ checked as (
         coalesce(account.account_status <> trade.account_status, false) as is_status_different,
         coalesce(
             trade.currency <> account.currency
-            and coalesce(strpos(account.currencies_allowed, concat('"', trade.currency, '"')), 0) = 0,
+            and coalesce(
+                strpos(account.currencies_allowed, concat('"', trade.currency, '"')), 0
+            ) = 0,
             false
         ) as is_currency_denied,
         coalesce(strpos(account.symbols_denied, concat('"', trade.symbol, '"')), 0) > 0

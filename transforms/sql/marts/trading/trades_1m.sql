@@ -1,9 +1,9 @@
 {{ config(unique_key=['minute_start', 'symbol', 'currency']) }}
 
--- A tumbling window: every minute of event time, per symbol and currency, what was traded in it. A late
--- trade corrects its minute. Trades that were refused when they were made do not count; what is taken
--- back later does, as it does on a tape. The first and the last of a minute are so by time, and among
--- trades of one time by their records.
+-- A tumbling window: every minute of event time, per symbol and currency, what was traded in it. A
+-- late trade corrects its minute. Trades that were refused when they were made do not count; what
+-- is taken back later does, as it does on a tape. The first and the last of a minute are so by
+-- time, and among trades of one time by their records.
 select
     date_bin(interval '1 minute', event_time, timestamp '2020-01-01T00:00:00Z') as minute_start,
     symbol,

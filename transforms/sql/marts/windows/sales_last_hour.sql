@@ -1,8 +1,8 @@
 {{ config(unique_key=['window_end', 'region', 'currency']) }}
 
--- A sliding window: every five minutes in which a region sold something, what it sold in the hour until
--- then. A late vend corrects the twelve windows in which it lies. Longer history: the hour before the
--- day's first window.
+-- A sliding window: every five minutes in which a region sold something, what it sold in the hour
+-- until then. A late vend corrects the twelve windows in which it lies. Longer history: the hour
+-- before the day's first window.
 with steps as (
     select
         date_bin(interval '5 minutes', event_time, timestamp '2020-01-01T00:00:00Z') as step_start,
@@ -14,7 +14,8 @@ with steps as (
     from {{ ref('fct_vends') }}
     where is_sold
     group by
-        date_bin(interval '5 minutes', event_time, timestamp '2020-01-01T00:00:00Z'), region, currency
+        date_bin(interval '5 minutes', event_time, timestamp '2020-01-01T00:00:00Z'), region,
+        currency
 ),
 
 slid as (

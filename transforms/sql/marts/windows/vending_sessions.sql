@@ -1,9 +1,9 @@
 {{ config(unique_key=['machine_id', 'session_start']) }}
 
--- A session window: attempts to pay at one machine with no more than two minutes between them are one
--- session, such as a group of customers or somebody who tries card after card. A late attempt can join
--- two sessions into one. Longer history: a session belongs to the day on which it begins and may go on
--- over midnight.
+-- A session window: attempts to pay at one machine with no more than two minutes between them are
+-- one session, such as a group of customers or somebody who tries card after card. A late attempt
+-- can join two sessions into one. Longer history: a session belongs to the day on which it begins
+-- and may go on over midnight.
 with attempts as (
     select
         machine_id,

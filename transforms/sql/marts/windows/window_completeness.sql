@@ -1,7 +1,7 @@
 {{ config(unique_key=['stream', 'hour_start']) }}
 
--- How complete each hour of each stream was when its time was over: events that reached Kafka within five
--- minutes, of all that came by now. It only falls afterwards, as late events come.
+-- How complete each hour of each stream was when its time was over: events that reached Kafka
+-- within five minutes, of all that came by now. It only falls afterwards, as late events come.
 {% set streams = [
     'vending_health', 'vending_sales', 'vending_inventory', 'vending_faults', 'vending_security',
     'vending_configuration', 'vending_connectivity', 'vending_logs', 'store_sales',
