@@ -1,6 +1,5 @@
 //! The parts of ingest, each alone: draining Kafka, decoding, writing Parquet.
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,7 +68,7 @@ fn drain(args: &Args) -> Result<Usage> {
             group: format!("weir-bench-drain-{}", std::process::id()),
             instance: None,
             memory: 40 << 20,
-            properties: BTreeMap::new(),
+            properties: Default::default(),
         })?;
         source.identity().await?;
         let meter = Meter::start()?;

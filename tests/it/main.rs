@@ -15,6 +15,7 @@ mod personal;
 mod quickstart;
 mod readers;
 mod redrive;
+mod security;
 mod seed;
 mod sim;
 mod stack;

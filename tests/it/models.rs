@@ -257,7 +257,7 @@ fn tables_are_built_tested_and_left_alone_while_nothing_changes() -> Result<()> 
     ensure!(counts(&shop)? == ("3".into(), "4".into()), "{:?}", counts(&shop)?);
     let then = shop.lines(&["snapshots", "mart.fleet"])?;
     ensure!(then.len() == 4, "{then:?}");
-    let first = then[0]["id"].as_str().unwrap_or_default().to_string();
+    let first = then[0]["snapshot"].as_str().unwrap_or_default().to_string();
     let sql = "SELECT count(site_id) AS n FROM mart.fleet";
     let past = shop.lines(&["query", "--snapshot", &first, sql])?;
     ensure!(past[0]["n"] == 2, "{past:?}");

@@ -1,14 +1,16 @@
 //! An idempotent Kafka producer: lz4, keyed by who speaks, every record acknowledged and counted.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::types::RDKafkaRespErr;
 use weir_contract::class::ErrorClass;
 
 use super::{Record, Sink};
@@ -19,6 +21,8 @@ use crate::stream::Stream;
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long a record may be on its way, and so how long the end can take.
 const DELIVERY: Duration = Duration::from_secs(60);
+/// What a user needs who may not write.
+const WRITE: &str = "; allow WRITE and DESCRIBE on the topic";
 /// Reports are taken after so many records.
 const POLL_EVERY: u32 = 1000;
 
@@ -31,13 +35,24 @@ pub struct Kafka {
     since_poll: u32,
 }
 
-#[derive(Default)]
+/// Gives a token for OAUTHBEARER: its text, whom it is for, until when it is valid (ms since 1970); or
+/// why there is none.
+pub type Tokens = Box<dyn Fn() -> Result<(String, String, i64), String> + Send + Sync>;
+
 struct Reports {
+    tokens: Tokens,
     acknowledged: AtomicU64,
     failed: Mutex<Option<KafkaError>>,
 }
 
-impl ClientContext for Reports {}
+impl ClientContext for Reports {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        let (token, principal_name, lifetime_ms) = (self.tokens)()?;
+        Ok(OAuthToken { token, principal_name, lifetime_ms })
+    }
+}
 
 impl ProducerContext for Reports {
     type DeliveryOpaque = ();
@@ -57,11 +72,12 @@ impl ProducerContext for Reports {
 
 impl Kafka {
     /// Connects to `host:port`, looks whether the topics are there, and is ready. `properties` are
-    /// librdkafka's, and win over ours.
+    /// librdkafka's, and win over ours; `tokens` is asked where their mechanism is OAUTHBEARER.
     pub fn open(
         bootstrap: &str,
         topics: &BTreeMap<Stream, String>,
         properties: &[(String, String)],
+        tokens: Tokens,
     ) -> Result<Kafka, FleetError> {
         let mut config = ClientConfig::new();
         config
@@ -75,14 +91,18 @@ impl Kafka {
             .set("batch.num.messages", "10000")
             .set("queue.buffering.max.messages", "200000")
             .set("queue.buffering.max.kbytes", "131072")
+            // The system's authorities, where no others are given.
+            .set("ssl.ca.location", "probe")
             .set("message.timeout.ms", DELIVERY.as_millis().to_string())
             .set("log.connection.close", "false");
         for (name, value) in properties {
             config.set(name, value);
         }
-        let wrong = |error| FleetError::config(format!("the Kafka properties are wrong: {error}"));
+        let reports = Reports { tokens, acknowledged: AtomicU64::new(0), failed: Mutex::new(None) };
         let producer: BaseProducer<Reports> =
-            config.create_with_context(Reports::default()).map_err(wrong)?;
+            config.create_with_context(reports).map_err(|error| wrong(&error))?;
+        // A token is asked for, if one is needed, before the first connection.
+        producer.poll(Duration::ZERO);
         let mut names = vec![String::new(); Stream::ALL.len()];
         for (stream, topic) in topics {
             look(&producer, bootstrap, topic)?;
@@ -108,14 +128,31 @@ impl Kafka {
                      message.timestamp.after.max.ms of the topic): choose another start or duration",
                 ));
             }
+            let (class, advice) = match error.rdkafka_error_code() {
+                Some(RDKafkaErrorCode::TopicAuthorizationFailed) => (ErrorClass::Denied, WRITE),
+                _ => (ErrorClass::Retry, ""),
+            };
             let message = format!(
-                "a record was not delivered: {error}; of {} sent, {} are acknowledged",
+                "a record was not delivered: {error}; of {} sent, {} are acknowledged{advice}",
                 self.sent,
                 self.acknowledged()
             );
-            Err(FleetError::new(ErrorClass::Retry, message))
+            Err(FleetError::new(class, message))
         })
     }
+}
+
+/// Properties that make no producer. librdkafka's text repeats values, which may be secrets.
+fn wrong(error: &KafkaError) -> FleetError {
+    FleetError::config(match error {
+        KafkaError::ClientConfig(_, _, name, _) => {
+            format!("the Kafka property {name} cannot be set; correct kafka.properties")
+        }
+        KafkaError::ClientCreation(why) => {
+            format!("a Kafka client cannot be made: {why}; correct kafka.properties")
+        }
+        _ => "a Kafka client cannot be made; correct kafka.properties".to_string(),
+    })
 }
 
 /// Is the topic there?
@@ -134,11 +171,19 @@ fn look(producer: &BaseProducer<Reports>, broker: &str, topic: &str) -> Result<(
     let found = metadata.topics().first();
     match found.map(|found| (found.error(), found.partitions().len())) {
         Some((None, 1..)) => Ok(()),
+        Some((Some(error), _)) if denied(error) => {
+            let message = format!("topic {topic} of {broker} is denied to this user{WRITE}");
+            Err(FleetError::new(ErrorClass::Denied, message))
+        }
         _ => Err(FleetError::config(format!(
             "topic {topic} does not exist at {broker}; create it (`weir topics --create`), or \
              correct the stream's topic"
         ))),
     }
+}
+
+fn denied(error: RDKafkaRespErr) -> bool {
+    RDKafkaErrorCode::from(error) == RDKafkaErrorCode::TopicAuthorizationFailed
 }
 
 impl Sink for Kafka {

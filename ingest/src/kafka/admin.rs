@@ -12,7 +12,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use weir_contract::class::ErrorClass;
 use weir_contract::contract::{Cleanup, Retention, Topic};
 
-use super::{ANSWER, errors, settings};
+use super::{ANSWER, Properties, access, errors, native, settings};
 use crate::source::SourceError;
 use crate::topics::Found;
 
@@ -26,20 +26,26 @@ pub struct KafkaAdmin {
 }
 
 impl KafkaAdmin {
-    /// Prepares a client; it connects when it is first asked.
+    /// A client of a cluster that answers and lets us in.
     ///
-    /// Errors: bad config (a property that librdkafka does not know, or that is Weir's).
-    pub fn open(
-        bootstrap: &str,
-        properties: &BTreeMap<String, String>,
-    ) -> Result<KafkaAdmin, SourceError> {
+    /// Errors: those of [`access::reach`].
+    pub fn open(bootstrap: &str, properties: &Properties) -> Result<KafkaAdmin, SourceError> {
+        access::reach(bootstrap, properties)?;
         let mut config = ClientConfig::new();
         for (name, value) in settings::client_properties(bootstrap, properties)? {
             config.set(name, value);
         }
-        let client = config.create().map_err(|e| {
-            SourceError::new(ErrorClass::BadConfig, format!("a Kafka client cannot be made: {e}"))
+        // Without its text, which repeats values: they may be secrets.
+        let client = config.create().map_err(|_| {
+            SourceError::new(
+                ErrorClass::BadConfig,
+                "a Kafka client cannot be made; correct kafka.properties",
+            )
         })?;
+        if let Some(token) = properties.token()? {
+            // Its life is shorter than the token's: none is asked for a second time.
+            native::give_token_to(&client, &token).map_err(access::unusable)?;
+        }
         Ok(KafkaAdmin { client, bootstrap: bootstrap.into() })
     }
 

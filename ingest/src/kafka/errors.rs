@@ -28,7 +28,10 @@ pub(super) fn meaning(code: Code) -> Meaning {
         Code::PartitionEOF => Meaning::End,
         Code::AutoOffsetReset | Code::OffsetOutOfRange => Meaning::OutOfRange,
         Code::AllBrokersDown => Meaning::Down,
-        Code::BrokerTransportFailure
+        // Of those that concern the connection, `access::Cause` says which are for ever.
+        Code::Authentication
+        | Code::SSL
+        | Code::BrokerTransportFailure
         | Code::Resolve
         | Code::OperationTimedOut
         | Code::RequestTimedOut
@@ -51,17 +54,13 @@ pub(super) fn meaning(code: Code) -> Meaning {
         | Code::InvalidMessageSize
         | Code::MessageSizeTooLarge
         | Code::NotImplemented => Meaning::Stop(ErrorClass::BadData),
-        Code::Authentication
-        | Code::SSL
-        | Code::SaslAuthenticationFailed
-        | Code::TopicAuthorizationFailed
+        Code::TopicAuthorizationFailed
         | Code::GroupAuthorizationFailed
         | Code::ClusterAuthorizationFailed => Meaning::Stop(ErrorClass::Denied),
         Code::InconsistentGroupProtocol
         | Code::InvalidGroupId
         | Code::InvalidSessionTimeout
         | Code::GroupMaxSizeReached
-        | Code::UnsupportedSASLMechanism
         | Code::InvalidTopic => Meaning::Stop(ErrorClass::BadConfig),
         _ => Meaning::Warn,
     }
@@ -74,6 +73,7 @@ pub(super) fn class(code: Code) -> ErrorClass {
         Meaning::TopicGone => ErrorClass::BadConfig,
         _ => match code {
             Code::InvalidArgument | Code::State | Code::Conflict => ErrorClass::Bug,
+            Code::Authentication | Code::SSL => ErrorClass::Denied,
             _ => ErrorClass::Retry,
         },
     }

@@ -8,7 +8,7 @@ use weir_contract::class::ErrorClass;
 use super::errors::{self, Meaning};
 use super::native::Consumer;
 use super::settings::KafkaSettings;
-use super::{ANSWER, explain};
+use super::{ANSWER, access, explain};
 use crate::source::SourceError;
 
 /// Partitions that are read at the same time.
@@ -22,7 +22,7 @@ pub(super) fn record_times(
     let mut found: HashMap<i32, Option<i64>> = HashMap::new();
     for part in offsets.chunks(AT_ONCE) {
         let mut consumer = Consumer::new(&settings.lookup_properties()?, &settings.topic)
-            .map_err(|failure| SourceError::new(ErrorClass::BadConfig, failure.message))?;
+            .map_err(access::unusable)?;
         read_first(&mut consumer, settings, part, &mut found)?;
     }
     Ok(offsets.iter().map(|(partition, _)| found.get(partition).copied().flatten()).collect())
@@ -53,8 +53,7 @@ fn read_first(
                 ),
             ));
         }
-        // Logs and passing errors; nobody waits for them.
-        while consumer.control(std::time::Duration::ZERO).is_some() {}
+        access::serve(consumer, &settings.properties);
         let messages = consumer.drain(1000, std::time::Duration::from_millis(50));
         let mut done = Vec::new();
         for message in messages.iter() {

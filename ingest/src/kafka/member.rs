@@ -7,6 +7,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use tracing::{debug, info, warn};
 use weir_contract::class::ErrorClass;
 
+use super::access::{self, Cause, Heard};
 use super::batch::KafkaBatch;
 use super::census::Census;
 use super::errors::{self, Meaning};
@@ -34,6 +35,9 @@ pub struct KafkaSource {
     settings: KafkaSettings,
     /// None until it is needed, and after it has died.
     consumer: Option<Consumer>,
+    /// The properties that it was made with.
+    made_with: Vec<(String, String)>,
+    heard: Heard,
     /// Whether the consumer has joined the group.
     member: bool,
     /// Until when the client is kept awake, while it has not heard from its group.
@@ -65,6 +69,8 @@ impl KafkaSource {
         let mut source = KafkaSource {
             settings,
             consumer: None,
+            made_with: Vec::new(),
+            heard: Heard::default(),
             member: false,
             joining: None,
             positions: Positions::default(),
@@ -188,10 +194,11 @@ impl KafkaSource {
 
     fn consumer(&mut self) -> Result<&mut Consumer, SourceError> {
         if self.consumer.is_none() {
-            let made = Consumer::new(&self.settings.properties()?, &self.settings.topic);
-            // Only the settings can be at fault: nothing has been asked of the cluster yet.
-            let made = made.map_err(|f| SourceError::new(ErrorClass::BadConfig, f.message))?;
-            self.consumer = Some(made);
+            self.made_with = self.settings.properties()?;
+            // Whether there is one is told at once.
+            self.settings.properties.token()?;
+            let made = Consumer::new(&self.made_with, &self.settings.topic);
+            self.consumer = Some(made.map_err(access::unusable)?);
         }
         self.consumer.as_mut().ok_or_else(no_client)
     }
@@ -234,12 +241,18 @@ impl KafkaSource {
                     return Ok(Some(self.reset(&failure)));
                 }
                 Control::Error { failure, fatal: false } => self.heed(None, &failure)?,
+                Control::TokenWanted => {
+                    let given = self.settings.properties.clone();
+                    access::give(self.consumer()?, &given);
+                }
                 Control::Committed(Ok(())) | Control::Other => {}
                 Control::Committed(Err(failure)) => {
                     debug!(error = failure.message, "group offsets were not published");
                 }
-                Control::Log { level: ..3, message } => warn!(target: "librdkafka", "{message}"),
-                Control::Log { message, .. } => debug!(target: "librdkafka", "{message}"),
+                Control::Log { level, message } => {
+                    self.heard.line(&message);
+                    access::log(level, &message);
+                }
             }
             if !self.due.is_empty() {
                 return Ok(None);
@@ -304,6 +317,9 @@ impl KafkaSource {
 
     /// An error that is no answer to a call.
     fn heed(&mut self, at: Option<(i32, i64)>, failure: &Failure) -> Result<(), SourceError> {
+        if let Some(cause) = self.heard.error(failure) {
+            return self.refused(cause);
+        }
         match errors::meaning(failure.code) {
             Meaning::Down => {
                 if !self.down {
@@ -339,6 +355,20 @@ impl KafkaSource {
                 return Err(error);
             }
         }
+        Ok(())
+    }
+
+    /// The cluster does not let us in. What has been changed since the client was made may do; with
+    /// the same as before somebody must act.
+    fn refused(&mut self, cause: Cause) -> Result<(), SourceError> {
+        if self.settings.properties()? == self.made_with {
+            return Err(self.heard.refusal(&self.settings.bootstrap, cause));
+        }
+        let reset = self.give_up(format!(
+            "Kafka at {} takes the credentials of this client no longer, and there are new ones",
+            self.settings.bootstrap
+        ));
+        self.due.push_back(Ok(reset));
         Ok(())
     }
 
@@ -533,15 +563,8 @@ impl KafkaSource {
         Ok(())
     }
 
-    /// Gives up the membership.
+    /// The client has failed.
     fn reset(&mut self, failure: &Failure) -> Event<KafkaBatch> {
-        self.census = Census::default();
-        self.consumer = None;
-        self.member = false;
-        self.positions.clear();
-        self.rebalance = None;
-        self.due.clear();
-        let delay = self.rejoin.failed(Instant::now());
         let reason = match (&self.settings.instance, failure.code) {
             (Some(instance), Code::FencedInstanceId) => format!(
                 "another process has joined the group {} with the same group.instance.id \
@@ -550,6 +573,19 @@ impl KafkaSource {
             ),
             _ => format!("the Kafka client has failed: {}", failure.message),
         };
+        self.give_up(reason)
+    }
+
+    /// Gives up the membership.
+    fn give_up(&mut self, reason: String) -> Event<KafkaBatch> {
+        self.census = Census::default();
+        self.consumer = None;
+        self.heard = Heard::default();
+        self.member = false;
+        self.positions.clear();
+        self.rebalance = None;
+        self.due.clear();
+        let delay = self.rejoin.failed(Instant::now());
         warn!(topic = self.settings.topic, "{reason}; joining again in {} s", delay.as_secs());
         Event::Reset(reason)
     }

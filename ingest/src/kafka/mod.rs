@@ -5,16 +5,19 @@
 //! to librdkafka at every turn: at a start, at a restart, and after every rebalance. All calls come
 //! from one thread and may block it.
 
+mod access;
 mod admin;
 mod batch;
 mod census;
 mod errors;
+mod listener;
 mod lookup;
 mod member;
 mod native;
 mod positions;
 mod sample;
 mod settings;
+mod token;
 
 use std::time::Duration;
 
@@ -22,10 +25,12 @@ use async_trait::async_trait;
 use weir_contract::class::ErrorClass;
 use weir_contract::names::SourceId;
 
+pub use access::reach;
 pub use admin::KafkaAdmin;
 pub use batch::KafkaBatch;
 pub use member::KafkaSource;
-pub use settings::KafkaSettings;
+pub use settings::{KafkaSettings, Properties};
+pub use token::Token;
 
 use crate::source::{Event, Identity, Source, SourceError, Watermarks};
 use native::{Consumer, Failure};
@@ -103,17 +108,7 @@ fn identify(
     settings: &KafkaSettings,
     topic_id: Option<&str>,
 ) -> Result<Identity, SourceError> {
-    let Some(cluster) = consumer.cluster_id(ANSWER) else {
-        return Err(SourceError::new(
-            ErrorClass::Retry,
-            format!(
-                "no Kafka broker answers at {} within {} s; is it running, and is the address, \
-                 kafka.bootstrap_servers, right?",
-                settings.bootstrap,
-                ANSWER.as_secs()
-            ),
-        ));
-    };
+    let cluster = access::cluster_id(consumer, &settings.bootstrap, &settings.properties)?;
     let described = match topic_id {
         Some(id) => consumer.partitions(ANSWER).map(|partitions| (Some(id.into()), partitions)),
         None => consumer.describe(ANSWER),

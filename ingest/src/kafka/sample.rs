@@ -7,7 +7,7 @@ use weir_contract::class::ErrorClass;
 use super::errors::{self, Meaning};
 use super::native::Consumer;
 use super::settings::KafkaSettings;
-use super::{ANSWER, explain};
+use super::{ANSWER, access, explain};
 use crate::source::{SourceError, Watermarks};
 
 /// Partitions that are read at the same time.
@@ -30,7 +30,7 @@ pub(super) fn read(
 ) -> Result<(), SourceError> {
     for part in ranges.chunks(AT_ONCE) {
         let mut consumer = Consumer::new(&settings.lookup_properties()?, &settings.topic)
-            .map_err(|failure| SourceError::new(ErrorClass::BadConfig, failure.message))?;
+            .map_err(access::unusable)?;
         read_part(&mut consumer, settings, part, f)?;
     }
     Ok(())
@@ -60,8 +60,7 @@ fn read_part(
             );
             return Err(SourceError::new(ErrorClass::Retry, message));
         }
-        // Logs and passing errors; nobody waits for them.
-        while consumer.control(Duration::ZERO).is_some() {}
+        access::serve(consumer, &settings.properties);
         let messages = consumer.drain(1000, Duration::from_millis(50));
         for message in messages.iter() {
             let of = |range: &&(i32, i64, i64)| range.0 == message.partition();

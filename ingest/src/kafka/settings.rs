@@ -1,9 +1,12 @@
 //! What the client is told: librdkafka's properties, from ours and the operator's.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
 use weir_contract::class::ErrorClass;
 
+use super::token::Token;
 use crate::source::SourceError;
 
 /// How to read a topic.
@@ -21,7 +24,64 @@ pub struct KafkaSettings {
     /// Memory for fetched records, bytes: librdkafka's queue and the batch that is handed out.
     pub memory: usize,
     /// Further librdkafka properties (`security.protocol`, `session.timeout.ms`, …).
-    pub properties: BTreeMap<String, String>,
+    pub properties: Properties,
+}
+
+/// librdkafka's properties as the operator gives them, secrets among them. They are read anew for
+/// every client that is made, so that a password or certificate that was changed counts from then
+/// on; no form of them is printed.
+#[derive(Clone)]
+pub struct Properties {
+    read: Arc<Read<BTreeMap<String, String>>>,
+    token: Option<Arc<Read<Token>>>,
+}
+
+type Read<T> = dyn Fn() -> Result<T, SourceError> + Send + Sync;
+
+impl Properties {
+    /// Properties that are read by `read` whenever they are needed.
+    pub fn read_by(
+        read: impl Fn() -> Result<BTreeMap<String, String>, SourceError> + Send + Sync + 'static,
+    ) -> Properties {
+        Properties { read: Arc::new(read), token: None }
+    }
+
+    /// With a token for OAUTHBEARER, read whenever one is needed.
+    pub fn with_token(
+        self,
+        token: impl Fn() -> Result<Token, SourceError> + Send + Sync + 'static,
+    ) -> Properties {
+        Properties { token: Some(Arc::new(token)), ..self }
+    }
+
+    /// The token, if one is needed.
+    pub fn token(&self) -> Result<Option<Token>, SourceError> {
+        self.token.as_ref().map(|read| read()).transpose()
+    }
+
+    /// Name and value of each, as they are now.
+    pub fn read(&self) -> Result<BTreeMap<String, String>, SourceError> {
+        (self.read)()
+    }
+}
+
+impl From<BTreeMap<String, String>> for Properties {
+    /// Properties that stay as they are.
+    fn from(properties: BTreeMap<String, String>) -> Properties {
+        Properties::read_by(move || Ok(properties.clone()))
+    }
+}
+
+impl Default for Properties {
+    fn default() -> Properties {
+        BTreeMap::new().into()
+    }
+}
+
+impl fmt::Debug for Properties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Properties(..)")
+    }
 }
 
 /// Properties that the exactness of ingest rests on, with the reason that an operator is told.
@@ -37,6 +97,10 @@ const OURS: [(&str, &str); 9] = [
     ("log.queue", "logs go through weir's"),
 ];
 
+/// Without any of the operator's, the system's authorities are trusted. OpenSSL is compiled in, and would
+/// look for them where it was built.
+const AUTHORITIES: (&str, &str) = ("ssl.ca.location", "probe");
+
 /// What a record costs beside its key and value: librdkafka's own bookkeeping, bytes.
 pub(super) const RECORD_OVERHEAD: usize = 320;
 
@@ -46,7 +110,8 @@ const MIB: usize = 1024 * KIB;
 impl KafkaSettings {
     /// Name and value of every property of the consumer.
     pub(super) fn properties(&self) -> Result<Vec<(String, String)>, SourceError> {
-        check_ours(&self.properties)?;
+        let given = self.properties.read()?;
+        check_ours(&given)?;
         let memory = Memory::divide(self.memory);
         let mut all: BTreeMap<String, String> = [
             ("bootstrap.servers", self.bootstrap.clone()),
@@ -65,7 +130,7 @@ impl KafkaSettings {
             ("reconnect.backoff.ms", "100".into()),
             ("reconnect.backoff.max.ms", "2000".into()),
             ("socket.keepalive.enable", "true".into()),
-            ("log.connection.close", "false".into()),
+            (AUTHORITIES.0, AUTHORITIES.1.into()),
             ("log.queue", "true".into()),
             // How late the end of a quiet partition is noticed.
             ("fetch.wait.max.ms", "250".into()),
@@ -82,7 +147,7 @@ impl KafkaSettings {
         if let Some(instance) = &self.instance {
             all.insert("group.instance.id".into(), instance.clone());
         }
-        all.extend(self.properties.clone());
+        all.extend(given);
         Ok(all.into_iter().collect())
     }
 
@@ -112,19 +177,21 @@ impl KafkaSettings {
 /// Name and value of every property of a client that reads no records.
 pub(super) fn client_properties(
     bootstrap: &str,
-    properties: &BTreeMap<String, String>,
+    properties: &Properties,
 ) -> Result<Vec<(String, String)>, SourceError> {
-    check_ours(properties)?;
+    let given = properties.read()?;
+    check_ours(&given)?;
     let ours = [
         ("bootstrap.servers", bootstrap),
         ("client.id", "weir"),
         ("reconnect.backoff.ms", "100"),
         ("reconnect.backoff.max.ms", "2000"),
         ("socket.keepalive.enable", "true"),
+        AUTHORITIES,
     ];
     let mut all: BTreeMap<String, String> =
         ours.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    all.extend(properties.clone());
+    all.extend(given);
     Ok(all.into_iter().collect())
 }
 
@@ -188,8 +255,13 @@ mod tests {
             group: "weir-vending.health".into(),
             instance: None,
             memory: 64 * MIB,
-            properties: BTreeMap::new(),
+            properties: Properties::default(),
         }
+    }
+
+    fn given(properties: &[(&str, &str)]) -> Properties {
+        let owned = properties.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        owned.collect::<BTreeMap<_, _>>().into()
     }
 
     fn value(all: &[(String, String)], name: &str) -> Option<String> {
@@ -199,8 +271,7 @@ mod tests {
     #[test]
     fn the_operators_properties_win_where_they_may() {
         let mut settings = settings();
-        settings.properties.insert("fetch.wait.max.ms".into(), "77".into());
-        settings.properties.insert("session.timeout.ms".into(), "6000".into());
+        settings.properties = given(&[("fetch.wait.max.ms", "77"), ("session.timeout.ms", "6000")]);
         settings.instance = Some("a".into());
         let all = settings.properties().unwrap();
         assert_eq!(value(&all, "fetch.wait.max.ms").unwrap(), "77");
@@ -213,11 +284,18 @@ mod tests {
     fn what_exactness_rests_on_cannot_be_overridden() {
         for (name, _) in OURS {
             let mut settings = settings();
-            settings.properties.insert(name.into(), "x".into());
+            settings.properties = given(&[(name, "x")]);
             let error = settings.properties().unwrap_err();
             assert_eq!(error.class, ErrorClass::BadConfig);
             assert!(error.message.contains(name), "{error}");
         }
+    }
+
+    #[test]
+    fn no_secret_is_printed() {
+        let mut settings = settings();
+        settings.properties = given(&[("sasl.password", "hunter2")]);
+        assert!(!format!("{settings:?}").contains("hunter2"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use weir_fleet::sink::{Sink, files::Files, kafka::Kafka};
 use weir_fleet::stream::Stream;
+use weir_ingest::source::SourceError;
 
 use crate::cli;
 use crate::config;
@@ -47,8 +48,16 @@ fn kafka(
         return Err(Failure::config(format!("the config has no stream {name}"))
             .next("add [streams.\"<name>\"] with its topic and contract; see docs/reference.md"));
     }
-    let properties = config::reads_of(&config.kafka.properties)?;
-    let properties: Vec<(String, String)> = properties.into_iter().collect();
-    let sink = Kafka::open(&bootstrap, &topics, &properties).map_err(Failure::fleet)?;
+    let properties = config::properties_of(&config.kafka);
+    let refused = |error: SourceError| Failure::new(error.class, error.message);
+    // The producer would say only that nobody answers.
+    weir_ingest::kafka::reach(&bootstrap, &properties).map_err(refused)?;
+    let given: Vec<_> = properties.read().map_err(refused)?.into_iter().collect();
+    let token = move || match properties.token() {
+        Ok(Some(token)) => Ok((token.value, token.principal, token.until_ms)),
+        Ok(None) => Err("kafka.token is not set".to_string()),
+        Err(error) => Err(error.message),
+    };
+    let sink = Kafka::open(&bootstrap, &topics, &given, Box::new(token)).map_err(Failure::fleet)?;
     Ok((Box::new(sink), topics.into_keys().collect()))
 }

@@ -37,7 +37,7 @@ struct Planned {
 pub fn run(asked: &cli::Topics, session: &mut Session) -> Result<Done, Failure> {
     let config = session.config()?;
     let bootstrap = bootstrap(&config)?;
-    let properties = config::reads_of(&config.kafka.properties)?.into_iter().collect();
+    let properties = config::properties_of(&config.kafka);
     let streams = selected(&config, &asked.streams)?;
     let files: Vec<_> = streams.iter().map(|(_, stream)| stream.contract.clone()).collect();
     let contracts = contracts::of_streams(&files)?.into_iter().map(|contract| contract.topic);

@@ -242,13 +242,24 @@ pub const KEYS: &[Key] = &[
               within the session timeout then moves no partitions.",
     },
     Key {
+        path: "kafka.token",
+        kind: Kind::Text,
+        default: Default::Unset,
+        env: true,
+        doc: "The token with which `\"sasl.mechanism\" = \"OAUTHBEARER\"` logs in, by reference only: \
+              `\"file:path\"` or `\"env:NAME\"`. It is read anew before it expires: somebody else renews \
+              the file.",
+    },
+    Key {
         path: "kafka.properties.*",
         kind: Kind::Text,
         default: Default::Unset,
         env: false,
-        doc: "A property of librdkafka, as a string: `\"security.protocol\" = \"SASL_SSL\"`. Secrets \
-              only by reference: `\"env:NAME\"` or `\"file:/path\"`. What Weir itself must decide \
-              (group, offsets, isolation) is refused.",
+        doc: "A property of librdkafka, as a string: `\"security.protocol\" = \"SASL_SSL\"`; docs/kafka.md \
+              has those that a cluster with TLS and SASL needs. Any value may be a reference, \
+              `\"env:NAME\"` or `\"file:path\"` (relative to weir.toml), which is read anew for every \
+              client; a secret must be one. What Weir itself must decide (group, offsets, isolation) \
+              is refused.",
     },
     Key {
         path: "ingest.start",
@@ -317,7 +328,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Unset,
         env: true,
         doc: "Key of the hashes that stand in place of personal data where a contract says \
-              `weir.policy: hash`, by reference only: `\"env:NAME\"` or `\"file:/path\"`; at least 16 \
+              `weir.policy: hash`, by reference only: `\"env:NAME\"` or `\"file:path\"`; at least 16 \
               bytes. With another key the same value has another hash.",
     },
     Key {

@@ -10,6 +10,7 @@ pub mod keys;
 pub mod raw;
 pub mod resolve;
 mod secret;
+mod security;
 #[cfg(test)]
 mod tests;
 pub mod value;
@@ -20,7 +21,7 @@ pub use raw::{Inputs, Mistake};
 pub use resolve::{
     Catalog, CatalogPlace, Config, Flush, Ingest, Kafka, Log, Reference, Stream, WarehouseAt,
 };
-pub use secret::{Property, reads_of};
+pub use secret::{Property, properties_of};
 
 use std::path::{Component, Path, PathBuf};
 

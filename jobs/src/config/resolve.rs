@@ -13,7 +13,8 @@ use weir_ingest::resume::Start;
 use super::aws::{self, Aws};
 use super::join;
 use super::raw::{Found, Raw, show_path};
-use super::secret::{HASH_KEY, Property};
+use super::secret::{HASH_KEY, Property, TOKEN};
+use super::security;
 use super::value::{Value, show_size};
 use crate::cli::LogFormat;
 
@@ -84,6 +85,8 @@ pub struct Kafka {
     pub group_prefix: String,
     /// Static member id.
     pub instance: Option<String>,
+    /// Token for OAUTHBEARER.
+    pub token: Option<Property>,
     /// Properties of librdkafka.
     pub properties: BTreeMap<String, Property>,
 }
@@ -145,13 +148,13 @@ pub fn resolve(raw: &mut Raw, folder: &Path) -> Option<Config> {
             warehouse: warehouse(text(raw, &["warehouse"])?, folder)?,
             catalog: catalog(raw, folder)?,
             aws: aws::resolve(raw)?,
-            kafka: kafka(raw)?,
+            kafka: kafka(raw, folder)?,
             ingest: ingest(raw)?,
             models: join(folder, text(raw, &["transforms", "folder"])?),
             maintain: maintain(raw)?,
             log: log(raw)?,
             hash_key: text(raw, &["privacy", "hash_key"])
-                .and_then(|text| Property::parse(HASH_KEY, text).ok()),
+                .and_then(|text| Property::parse(HASH_KEY, text, folder).ok()),
             streams: streams?,
             references: references?,
         })
@@ -188,15 +191,17 @@ fn rung(raw: &Raw, name: &str) -> Option<u32> {
     u32::try_from(number(raw, &["catalog", "ladder", name])?).ok()
 }
 
-fn kafka(raw: &Raw) -> Option<Kafka> {
+fn kafka(raw: &Raw, folder: &Path) -> Option<Kafka> {
     let properties = raw.under(&["kafka", "properties"]).filter_map(|(name, found)| {
         let Value::Text(text) = &found.value else { return None };
-        Some((name.to_string(), Property::parse(name, text).ok()?))
+        Some((name.to_string(), Property::parse(name, text, folder).ok()?))
     });
     Some(Kafka {
         bootstrap_servers: text(raw, &["kafka", "bootstrap_servers"]).map(Into::into),
         group_prefix: text(raw, &["kafka", "group_prefix"])?.into(),
         instance: text(raw, &["kafka", "instance"]).map(Into::into),
+        token: text(raw, &["kafka", "token"])
+            .and_then(|text| Property::parse(TOKEN, text, folder).ok()),
         properties: properties.collect(),
     })
 }
@@ -283,18 +288,24 @@ fn rules(raw: &mut Raw) {
     check(raw, &["kafka", "bootstrap_servers"], &servers);
     check(raw, &["kafka", "group_prefix"], &|text| name("a group prefix", text));
     check(raw, &["kafka", "instance"], &|text| name("an instance", text));
-    check(raw, &["privacy", "hash_key"], &|text| Property::parse(HASH_KEY, text).map(|_| ()));
+    check(raw, &["kafka", "token"], &|text| {
+        Property::parse(TOKEN, text, Path::new("")).map(|_| ())
+    });
+    check(raw, &["privacy", "hash_key"], &|text| {
+        Property::parse(HASH_KEY, text, Path::new("")).map(|_| ())
+    });
     for (stream, _) in raw.streams() {
         check(raw, &["streams", stream, "topic"], &|text| name("a topic", text));
     }
     for (property, _) in raw.under(&["kafka", "properties"]) {
         check(raw, &["kafka", "properties", property], &|text| {
-            Property::parse(property, text).map(|_| ())
+            Property::parse(property, text, Path::new("")).map(|_| ())
         });
     }
     wrong.extend(table_names(raw, "streams", "stream"));
     wrong.extend(table_names(raw, "references", "reference"));
     wrong.extend(batch_fits(raw));
+    wrong.extend(security_fits(raw));
     wrong.extend(aws::fits(raw));
     for (place, message) in wrong {
         raw.mistake(place, message);
@@ -373,6 +384,22 @@ fn table_names(raw: &Raw, front: &str, what: &str) -> Vec<(String, String)> {
         tables.insert(table, name);
     }
     wrong
+}
+
+fn security_fits(raw: &Raw) -> Vec<(String, String)> {
+    let given = |(name, found): (&'_ str, &'_ Found)| match &found.value {
+        Value::Text(text) => Some((name.to_string(), (text.clone(), found.place.clone()))),
+        _ => None,
+    };
+    let given: BTreeMap<String, (String, String)> =
+        raw.under(&["kafka", "properties"]).filter_map(given).collect();
+    let texts = given.iter().map(|(name, (text, _))| (name.as_str(), text.as_str())).collect();
+    let told = |(name, what): (String, String)| {
+        let place = given.get(&name).map_or_else(String::new, |(_, place)| place.clone());
+        (place, format!("`kafka.properties.{name:?}`: {what}"))
+    };
+    let token = text(raw, &["kafka", "token"]).is_some();
+    security::mistakes(&texts, token).into_iter().map(told).collect()
 }
 
 fn batch_fits(raw: &Raw) -> Option<(String, String)> {

@@ -2,8 +2,13 @@
 //! read when they are needed, and never printed.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
-use crate::failure::Failure;
+use weir_contract::class::ErrorClass;
+use weir_ingest::kafka::{Properties, Token};
+use weir_ingest::source::SourceError;
+
+use super::{Kafka, join};
 
 /// A property's value as the config gives it.
 #[derive(Clone, PartialEq, Eq)]
@@ -13,7 +18,7 @@ pub enum Property {
     /// The value of an environment variable.
     Env(String),
     /// The content of a file, without the line break at its end.
-    File(String),
+    File(PathBuf),
 }
 
 /// The key of the config that names the key of hashes; no property of librdkafka.
@@ -24,18 +29,19 @@ pub const AWS_SECRET: &str = "aws.secret_access_key";
 /// The key of the config that names the session token of an AWS access key.
 pub const AWS_TOKEN: &str = "aws.session_token";
 
-/// The properties whose value is a secret.
-const SECRETS: [&str; 9] = [
-    HASH_KEY,
-    AWS_SECRET,
-    AWS_TOKEN,
-    "sasl.password",
-    "sasl.oauthbearer.client.secret",
-    "ssl.key.password",
-    "ssl.key.pem",
-    "ssl.keystore.password",
-    "sasl.oauthbearer.config",
-];
+/// The key of the config that names the token for OAUTHBEARER.
+pub const TOKEN: &str = "kafka.token";
+
+/// Is its value a secret? Decided by words, so that a name with a mistake in it is one too.
+fn is_secret(name: &str) -> bool {
+    let holds = |word| name.contains(word);
+    name == HASH_KEY
+        || name.ends_with("token")
+        || holds("pass")
+        || holds("secret")
+        || holds(".key.pem")
+        || holds("oauthbearer.config")
+}
 
 /// What Weir decides itself; `group.instance.id` and the brokers have keys of their own.
 const RESERVED: [(&str, &str); 12] = [
@@ -54,16 +60,17 @@ const RESERVED: [(&str, &str); 12] = [
 ];
 
 impl Property {
-    /// Checks a property of the config; the error is for the end of a sentence.
-    pub fn parse(name: &str, text: &str) -> Result<Property, String> {
+    /// Checks a property of the config; the error is for the end of a sentence. A relative file starts
+    /// at `folder`.
+    pub fn parse(name: &str, text: &str, folder: &Path) -> Result<Property, String> {
         if let Some((_, why)) = RESERVED.iter().find(|(reserved, _)| *reserved == name) {
             return Err(format!("Weir sets {name:?} itself: {why}"));
         }
         if let Some(variable) = text.strip_prefix("env:") {
             Ok(Property::Env(variable.into()))
         } else if let Some(path) = text.strip_prefix("file:") {
-            Ok(Property::File(path.into()))
-        } else if SECRETS.contains(&name) {
+            Ok(Property::File(join(folder, path)))
+        } else if is_secret(name) {
             Err("a secret is given by reference only: \"env:NAME\" or \"file:/path\"".into())
         } else {
             Ok(Property::Plain(text.into()))
@@ -78,7 +85,7 @@ impl Property {
                 .map_err(|_| format!("the environment variable {name} is not set or not text")),
             Property::File(path) => std::fs::read_to_string(path)
                 .map(|text| text.trim_end_matches(['\r', '\n']).to_string())
-                .map_err(|error| format!("the file {path} cannot be read: {error}")),
+                .map_err(|error| format!("the file {} cannot be read: {error}", path.display())),
         }
     }
 }
@@ -88,22 +95,37 @@ impl fmt::Debug for Property {
         match self {
             Property::Plain(text) => write!(f, "{text:?}"),
             Property::Env(name) => write!(f, "env:{name}"),
-            Property::File(path) => write!(f, "file:{path}"),
+            Property::File(path) => write!(f, "file:{}", path.display()),
         }
     }
 }
 
-/// Reads every property, references included.
-pub fn reads_of<'a>(
-    properties: impl IntoIterator<Item = (&'a String, &'a Property)>,
-) -> Result<Vec<(String, String)>, Failure> {
-    properties
-        .into_iter()
-        .map(|(name, property)| match property.read() {
+/// The properties for Kafka's clients, references included: each client reads them anew.
+pub fn properties_of(kafka: &Kafka) -> Properties {
+    let (properties, token) = (kafka.properties.clone(), kafka.token.clone());
+    let properties = Properties::read_by(move || {
+        let read = |(name, property): (&String, &Property)| match property.read() {
             Ok(value) => Ok((name.clone(), value)),
-            Err(why) => Err(Failure::config(format!("a Kafka property cannot be read: {why}"))
-                .at(format!("kafka.properties.\"{name}\""))
-                .next("set the variable or the file that the config names")),
-        })
-        .collect()
+            Err(why) => Err(SourceError::new(
+                ErrorClass::BadConfig,
+                format!(
+                    "kafka.properties.{name:?} cannot be read: {why}; set the variable or the file \
+                     that the config names"
+                ),
+            )),
+        };
+        properties.iter().map(read).collect()
+    });
+    match token {
+        None => properties,
+        Some(token) => properties.with_token(move || {
+            let now_ms = chrono::Utc::now().timestamp_millis();
+            token.read().and_then(|text| Token::read(&text, now_ms)).map_err(|why| {
+                SourceError::new(
+                    ErrorClass::BadConfig,
+                    format!("{TOKEN} ({token:?}) gives no token: {why}"),
+                )
+            })
+        }),
+    }
 }

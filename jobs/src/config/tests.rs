@@ -196,7 +196,9 @@ fn a_batch_is_at_most_half_of_the_memory() {
 #[test]
 fn secrets_are_references_and_weirs_own_properties_are_refused() {
     wrong(
-        "[kafka.properties]\n\"sasl.password\" = \"hunter2\"\n\"group.id\" = \"g\"\n",
+        "[kafka.properties]\n\"sasl.password\" = \"hunter2\"\n\"group.id\" = \"g\"\n\
+         \"security.protocol\" = \"SASL_SSL\"\n\"sasl.mechanism\" = \"PLAIN\"\n\
+         \"sasl.username\" = \"u\"\n",
         &[
             "weir.toml:6: `kafka.properties.\"sasl.password\"`: a secret is given by reference only: \
          \"env:NAME\" or \"file:/path\"",
@@ -204,6 +206,31 @@ fn secrets_are_references_and_weirs_own_properties_are_refused() {
          `kafka.group_prefix`",
         ],
     );
+}
+
+#[test]
+fn the_documents_examples_are_right() {
+    let page = include_str!("../../../docs/kafka.md");
+    let blocks = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let blocks: Vec<&str> = blocks.collect();
+    assert_eq!(blocks.len(), 3);
+    for block in blocks {
+        wrong(block, &[]);
+    }
+}
+
+#[test]
+fn a_protection_that_has_no_effect_is_refused() {
+    wrong(
+        "[kafka.properties]\n\"ssl.ca.pem\" = \"file:ca.pem\"\n",
+        &["weir.toml:6: `kafka.properties.\"ssl.ca.pem\"`: it has no effect while \
+           \"security.protocol\" is PLAINTEXT; set SSL or SASL_SSL"],
+    );
+    let file = "[kafka.properties]\n\"security.protocol\" = \"SSL\"\n\
+                \"ssl.ca.pem\" = \"file:../ca.pem\"\n";
+    let config = parse(&inputs(&format!("{SMALL}{file}")), Path::new("/srv/weir")).unwrap();
+    let ca = &config.kafka.properties["ssl.ca.pem"];
+    assert_eq!(format!("{ca:?}"), "file:/srv/ca.pem");
 }
 
 #[test]

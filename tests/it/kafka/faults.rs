@@ -31,21 +31,18 @@ fn reading_goes_on_when_the_broker_comes_back() {
 #[test]
 fn wrong_settings_are_found_at_once_and_values_are_not_repeated() {
     let topic = Topic::new(1, &[]);
-    let mut settings = topic.settings();
-    settings.properties.insert("sasl.pasword".into(), "hunter2".into());
+    let settings = topic.settings_with(&[("sasl.pasword", "hunter2")]);
     let error = KafkaSource::open(settings).err().unwrap();
     assert_eq!(error.class, ErrorClass::BadConfig);
     assert!(error.message.contains("sasl.pasword"), "{error}");
     assert!(!error.message.contains("hunter2"), "{error}");
 
-    let mut settings = topic.settings();
-    settings.properties.insert("fetch.wait.max.ms".into(), "hunter2".into());
+    let settings = topic.settings_with(&[("fetch.wait.max.ms", "hunter2")]);
     let error = KafkaSource::open(settings).err().unwrap();
     assert!(error.message.contains("fetch.wait.max.ms"), "{error}");
     assert!(!error.message.contains("hunter2"), "{error}");
 
-    let mut settings = topic.settings();
-    settings.properties.insert("session.timeout.ms".into(), "10".into());
+    let settings = topic.settings_with(&[("session.timeout.ms", "10")]);
     let mut source = KafkaSource::open(settings).unwrap();
     let started = Instant::now();
     let error = loop {

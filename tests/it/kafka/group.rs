@@ -267,9 +267,8 @@ fn new_partitions_are_found() {
 #[test]
 fn held_back_a_member_stays_a_member_and_gets_no_records() {
     let topic = Topic::new(2, &[]);
-    let mut settings = topic.settings();
-    settings.properties.insert("session.timeout.ms".into(), "1000".into());
-    settings.properties.insert("heartbeat.interval.ms".into(), "200".into());
+    let settings =
+        topic.settings_with(&[("session.timeout.ms", "1000"), ("heartbeat.interval.ms", "200")]);
     let mut member = Member::new(KafkaSource::open(settings).unwrap());
     member.until_ends(&[0, 0]);
     topic.fill(&topic.producer(), 0, 0, 1000);

@@ -40,19 +40,27 @@ impl Topic {
     }
 
     pub fn settings(&self) -> KafkaSettings {
+        self.settings_with(&[])
+    }
+
+    /// With further properties, which win over ours.
+    pub fn settings_with(&self, more: &[(&str, &str)]) -> KafkaSettings {
+        // Tests do not wait for what production may take its time for.
+        let ours = [
+            ("session.timeout.ms", "6000"),
+            ("heartbeat.interval.ms", "300"),
+            ("topic.metadata.refresh.interval.ms", "500"),
+            ("fetch.wait.max.ms", "50"),
+        ];
+        let all =
+            ours.iter().chain(more).map(|(name, value)| (name.to_string(), value.to_string()));
         KafkaSettings {
             bootstrap: self.bootstrap.clone(),
             topic: self.name.clone(),
             group: format!("{}-group", self.name),
             instance: None,
             memory: 32 << 20,
-            // Tests do not wait for what production may take its time for.
-            properties: BTreeMap::from([
-                ("session.timeout.ms".into(), "6000".into()),
-                ("heartbeat.interval.ms".into(), "300".into()),
-                ("topic.metadata.refresh.interval.ms".into(), "500".into()),
-                ("fetch.wait.max.ms".into(), "50".into()),
-            ]),
+            properties: all.collect::<BTreeMap<_, _>>().into(),
         }
     }
 

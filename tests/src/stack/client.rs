@@ -17,6 +17,8 @@ use rdkafka::message::{Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::access_list;
+
 /// Generous: a broker on a busy machine takes its time to make a topic of many partitions.
 const TIMEOUT: Duration = Duration::from_secs(90);
 
@@ -105,6 +107,11 @@ impl Client {
                     .with_context(|| format!("cannot ask for the offsets of {name}/{p}"))
             })
             .collect()
+    }
+
+    /// Lets a user of the broker read the topic.
+    pub fn allow_reading(&self, user: &str, topic: &str) -> Result<()> {
+        access_list::allow_reading(self.admin.inner().native_ptr(), user, topic)
     }
 
     /// A producer of this broker.

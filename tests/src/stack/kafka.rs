@@ -2,7 +2,7 @@
 
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,6 +31,10 @@ pub struct KafkaOptions {
     pub light: bool,
     /// More lines of `server.properties`; they win over ours.
     pub properties: Vec<(String, String)>,
+    /// Listeners beside the plaintext one, with their security protocols.
+    pub listeners: Vec<(&'static str, &'static str)>,
+    /// Users of SCRAM-SHA-512, with their passwords.
+    pub users: Vec<(&'static str, &'static str)>,
 }
 
 /// With this environment variable set, a broker's data is kept when it ends.
@@ -48,8 +52,16 @@ struct Own {
     libs: PathBuf,
     light: bool,
     port: u16,
+    listeners: Vec<Listener>,
     folder: Option<tempfile::TempDir>,
     server: Mutex<Option<Server>>,
+}
+
+/// A listener beside the plaintext one.
+struct Listener {
+    name: &'static str,
+    protocol: &'static str,
+    port: u16,
 }
 
 impl Kafka {
@@ -106,6 +118,7 @@ impl Kafka {
             libs,
             light: false,
             port,
+            listeners: Vec::new(),
             folder: Some(folder),
             server: Mutex::new(None),
         };
@@ -126,6 +139,20 @@ impl Kafka {
     /// `host:port` list for clients.
     pub fn bootstrap(&self) -> &str {
         &self.bootstrap
+    }
+
+    /// `localhost:port` of the listener of this name.
+    pub fn listener(&self, name: &str) -> Result<String> {
+        let listener = self.own()?.listeners.iter().find(|listener| listener.name == name);
+        let listener = listener.with_context(|| format!("the broker has no listener {name}"))?;
+        Ok(format!("localhost:{}", listener.port))
+    }
+
+    /// Runs one of the broker's own programs: a class of its jars, with arguments.
+    pub fn program(&self, arguments: &[&str]) -> Result<()> {
+        let own = self.own()?;
+        let out = java(&own.libs, own.path()).args(LIGHT).args(arguments).output()?;
+        succeeded(&format!("run {}", arguments[0]), &out)
     }
 
     /// Topics, offsets and producers of this broker.
@@ -172,34 +199,35 @@ impl Kafka {
 
     /// Writes the configuration and formats the data folder.
     fn prepare(libs: &Path, options: &KafkaOptions) -> Result<Kafka> {
-        let ports = process::free_ports(2)?;
+        let ports = process::free_ports(2 + options.listeners.len())?;
         let (port, controller) = (options.port.unwrap_or(ports[0]), ports[1]);
+        let of = |(&(name, protocol), &port): (&(&'static str, &'static str), &u16)| Listener {
+            name,
+            protocol,
+            port,
+        };
+        let listeners: Vec<Listener> = options.listeners.iter().zip(&ports[2..]).map(of).collect();
         let folder = tempfile::Builder::new().prefix("weir-kafka-").tempdir()?;
         let properties = folder.path().join("server.properties");
         let data = folder.path().join("data");
-        let text = server_properties(port, controller, &data, &options.properties);
+        let text = server_properties(port, controller, &listeners, &data, &options.properties);
         std::fs::write(&properties, text)?;
         std::fs::write(folder.path().join("log4j2.properties"), LOG4J)?;
-        let out = java(libs, folder.path())
-            .args(LIGHT)
-            .arg("kafka.tools.StorageTool")
-            .args(["format", "--standalone", "-t", &cluster_id(), "-c"])
-            .arg(&properties)
-            .output()?;
-        if !out.status.success() {
-            bail!(
-                "cannot format the broker's data folder ({}):\n{}{}",
-                out.status,
-                String::from_utf8_lossy(&out.stdout),
-                String::from_utf8_lossy(&out.stderr)
-            );
+        let mut format = java(libs, folder.path());
+        format.args(LIGHT).arg("kafka.tools.StorageTool");
+        format.args(["format", "--standalone", "-t", &cluster_id(), "-c"]).arg(&properties);
+        for (user, password) in &options.users {
+            let user = format!("SCRAM-SHA-512=[name={user},password={password}]");
+            format.args(["--add-scram", &user]);
         }
+        succeeded("format the broker's data folder", &format.output()?)?;
         let server = Mutex::new(None);
         let own = Own {
             _zookeeper: None,
             libs: libs.into(),
             light: options.light,
             port,
+            listeners,
             folder: Some(folder),
             server,
         };
@@ -280,6 +308,15 @@ impl Drop for Own {
     }
 }
 
+fn succeeded(what: &str, out: &Output) -> Result<()> {
+    if out.status.success() {
+        return Ok(());
+    }
+    let (stdout, stderr) =
+        (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    bail!("cannot {what} ({}):\n{stdout}{stderr}", out.status)
+}
+
 fn java(libs: &Path, folder: &Path) -> Command {
     let mut command = Command::new("java");
     command
@@ -311,14 +348,22 @@ fn cluster_id() -> String {
     text.into_iter().map(char::from).collect()
 }
 
-fn server_properties(port: u16, controller: u16, data: &Path, more: &[(String, String)]) -> String {
+fn server_properties(
+    port: u16,
+    controller: u16,
+    listeners: &[Listener],
+    data: &Path,
+    more: &[(String, String)],
+) -> String {
+    let all = |form: &dyn Fn(&Listener) -> String| listeners.iter().map(form).collect::<String>();
     let mut text = format!(
         "process.roles=broker,controller
 node.id=1
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT{}
 controller.quorum.bootstrap.servers=127.0.0.1:{controller}
 log.dirs={}
 auto.create.topics.enable=false
@@ -338,6 +383,9 @@ log.cleaner.backoff.ms=200
 log.cleaner.dedupe.buffer.size=16777216
 log.initial.task.delay.ms=1000
 ",
+        all(&|l| format!(",{}://127.0.0.1:{}", l.name, l.port)),
+        all(&|l| format!(",{}://localhost:{}", l.name, l.port)),
+        all(&|l| format!(",{}:{}", l.name, l.protocol)),
         data.display()
     );
     for (key, value) in more {

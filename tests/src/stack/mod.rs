@@ -1,6 +1,8 @@
 //! Real servers for tests and for a laptop: started on loopback, on free ports, with their data in
 //! a temporary folder, and gone when the process that started them is gone.
 
+mod access_list;
+mod authority;
 mod client;
 mod glue;
 mod http;
@@ -8,11 +10,14 @@ mod jars;
 mod kafka;
 mod moto;
 mod process;
+mod secure;
 mod tap;
 
+pub use authority::{Authority, Certificate};
 pub use client::{Client, Delivered, Message, Producer};
 pub use glue::GlueServer;
 pub use http::{HttpServer, Reply, Request};
 pub use kafka::{Kafka, KafkaOptions};
 pub use moto::{BUCKET, Moto};
+pub use secure::{SecureKafka, USERS};
 pub use tap::{Fault, Tap};

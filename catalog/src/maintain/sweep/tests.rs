@@ -9,7 +9,7 @@ use iceberg::spec::{SnapshotReference, SnapshotRetention};
 use tempfile::TempDir;
 use weir_contract::names::TableName;
 
-use super::super::{MaintainOptions, Report};
+use super::super::MaintainOptions;
 use super::*;
 use crate::Lake;
 use crate::foreign::{self, current, ingest, short, update};
@@ -36,24 +36,24 @@ impl World {
         World { _folder: folder, lake, later, clock }
     }
 
-    async fn maintain(&self, dry_run: bool) -> Report {
-        let options = MaintainOptions { age_min: 900 * 24 * HOURS, ..MaintainOptions::default() };
-        let maintain = Maintain {
+    /// One look, as `weir maintain` makes it at last.
+    async fn look(&self, dry_run: bool) -> Sweep {
+        let mut maintain = Maintain {
             lake: &self.later,
             table: name(),
-            options,
+            options: MaintainOptions::default(),
             dry_run,
             until_ms: None,
             shutdown: Default::default(),
             listen: &mut |_| {},
         };
-        let (report, result) = maintain.run().await;
-        result.unwrap();
+        let mut report = Sweep::default();
+        maintain.sweep(&mut report).await.unwrap();
         report
     }
 
     async fn sweep(&self) -> Sweep {
-        self.maintain(false).await.sweep
+        self.look(false).await
     }
 
     /// A data file that never comes to be committed.
@@ -79,7 +79,7 @@ async fn two_looks_a_day_apart_and_nothing_that_is_referred_to() {
     assert_eq!(world.sweep().await.files, 0);
     assert!(world.stands(&orphan).await);
     world.clock.pass(2 * HOURS);
-    let dry = world.maintain(true).await.sweep;
+    let dry = world.look(true).await;
     assert_eq!((dry.files, dry.waiting), (1, 0));
     assert!(world.stands(&orphan).await, "a dry run deleted");
     let swept = world.sweep().await;
@@ -143,7 +143,7 @@ async fn what_snapshots_tags_deletes_and_the_log_refer_to_outlives_every_sweep()
     // Expired snapshots had their lists, and merged manifests their own files.
     world.clock.pass(25 * HOURS);
     world.sweep().await;
-    let lists = world.maintain(true).await.sweep;
+    let lists = world.look(true).await;
     assert_eq!(lists.files, 0, "{lists:?}");
     assert!(lists.listed < 80, "nothing was swept away: {lists:?}");
 }

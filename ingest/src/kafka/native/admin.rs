@@ -6,39 +6,32 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use rdkafka::admin::AdminClient;
 use rdkafka::bindings as rd;
+use rdkafka::client::DefaultClientContext;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
+use super::conf::give_token;
 use super::{
     Consumer, Event, Failure, Handle, List, Queue, bytes, check, check_borrowed, check_error,
     millis, slice, text,
 };
 use crate::kafka::ANSWER;
+use crate::kafka::token::Token;
 use crate::source::Watermarks;
 
-/// How often an answer is looked for that nobody announces.
-const LOOK: Duration = Duration::from_millis(10);
-
 impl Consumer {
-    /// The cluster's id, as soon as a broker answers; none in time, or none at all.
-    pub(in crate::kafka) fn cluster_id(&self, wait: Duration) -> Option<String> {
-        let deadline = Instant::now() + wait;
-        loop {
-            // SAFETY: the client lives; the text is ours to free.
-            let id = unsafe { rd::rd_kafka_clusterid(self.handle.ptr(), 0) };
-            if !id.is_null() {
-                // SAFETY: as above.
-                unsafe {
-                    let copy = text(id);
-                    rd::rd_kafka_mem_free(self.handle.ptr(), id.cast());
-                    return Some(copy);
-                }
-            }
-            if Instant::now() >= deadline {
+    /// The cluster's id, once a broker has answered; none before, and where the cluster has none.
+    pub(in crate::kafka) fn cluster_id(&self) -> Option<String> {
+        // SAFETY: the client lives; the text is ours to free.
+        unsafe {
+            let id = rd::rd_kafka_clusterid(self.handle.ptr(), 0);
+            if id.is_null() {
                 return None;
             }
-            self.wake();
-            std::thread::sleep(LOOK);
+            let copy = text(id);
+            rd::rd_kafka_mem_free(self.handle.ptr(), id.cast());
+            Some(copy)
         }
     }
 
@@ -173,6 +166,15 @@ impl Consumer {
             .map_err(|error| Failure::new(Code::Fail, format!("start a thread: {error}")))?;
         Ok(Question(answer))
     }
+}
+
+/// Gives a token to a client of rust-rdkafka.
+pub(in crate::kafka) fn give_token_to(
+    client: &AdminClient<DefaultClientContext>,
+    token: &Token,
+) -> Result<(), Failure> {
+    // SAFETY: the client lives.
+    unsafe { give_token(client.inner().native_ptr(), Ok(token)) }
 }
 
 /// A question about the group that waits for its answer.

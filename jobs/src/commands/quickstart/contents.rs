@@ -46,12 +46,93 @@ macro_rules! models {
     };
 }
 const MODELS: &[(&str, &str)] = models!(
-    "marts/_marts.yml",
-    "marts/dim_machine.sql",
-    "marts/fct_vends.sql",
-    "marts/revenue_daily.sql",
-    "staging/_staging.yml",
+    "marts/dimensions/dim_date.sql",
+    "marts/dimensions/dim_date.yml",
+    "marts/dimensions/dim_machine.sql",
+    "marts/dimensions/dim_machine.yml",
+    "marts/dimensions/dim_product.sql",
+    "marts/dimensions/dim_product.yml",
+    "marts/dimensions/dim_site.sql",
+    "marts/dimensions/dim_site.yml",
+    "marts/operations/availability_daily.sql",
+    "marts/operations/availability_daily.yml",
+    "marts/operations/availability_machine_monthly.sql",
+    "marts/operations/availability_machine_monthly.yml",
+    "marts/operations/availability_region_monthly.sql",
+    "marts/operations/availability_region_monthly.yml",
+    "marts/operations/availability_site_monthly.sql",
+    "marts/operations/availability_site_monthly.yml",
+    "marts/operations/fct_downtime.sql",
+    "marts/operations/fct_downtime.yml",
+    "marts/operations/machine_health_hourly.sql",
+    "marts/operations/machine_health_hourly.yml",
+    "marts/operations/machine_last_seen.sql",
+    "marts/operations/machine_last_seen.yml",
+    "marts/operations/temperature_deviation_hourly.sql",
+    "marts/operations/temperature_deviation_hourly.yml",
+    "marts/sales/fct_payments.sql",
+    "marts/sales/fct_payments.yml",
+    "marts/sales/fct_vends.sql",
+    "marts/sales/fct_vends.yml",
+    "marts/sales/payer_patterns_daily.sql",
+    "marts/sales/payer_patterns_daily.yml",
+    "marts/sales/payment_patterns_daily.sql",
+    "marts/sales/payment_patterns_daily.yml",
+    "marts/sales/payment_reconciliation.sql",
+    "marts/sales/payment_reconciliation.yml",
+    "marts/sales/revenue_daily.sql",
+    "marts/sales/revenue_daily.yml",
+    "marts/sales/revenue_region_daily.sql",
+    "marts/sales/revenue_region_daily.yml",
+    "marts/stock/demand_daily.sql",
+    "marts/stock/demand_daily.yml",
+    "marts/stock/fct_stock_outs.sql",
+    "marts/stock/fct_stock_outs.yml",
+    "marts/stock/inventory_level.sql",
+    "marts/stock/inventory_level.yml",
+    "marts/stock/lost_sales.sql",
+    "marts/stock/lost_sales.yml",
+    "marts/stock/refill_list.sql",
+    "marts/stock/refill_list.yml",
+    "marts/trading/fct_trades.sql",
+    "marts/trading/fct_trades.yml",
+    "marts/trading/positions.sql",
+    "marts/trading/positions.yml",
+    "marts/trading/trade_checks.sql",
+    "marts/trading/trade_checks.yml",
+    "marts/trading/trades_1m.sql",
+    "marts/trading/trades_1m.yml",
+    "marts/windows/sales_last_hour.sql",
+    "marts/windows/sales_last_hour.yml",
+    "marts/windows/vending_sessions.sql",
+    "marts/windows/vending_sessions.yml",
+    "marts/windows/window_completeness.sql",
+    "marts/windows/window_completeness.yml",
+    "project.yml",
+    "staging/stg_store_inventory.sql",
+    "staging/stg_store_inventory.yml",
+    "staging/stg_store_operations.sql",
+    "staging/stg_store_operations.yml",
+    "staging/stg_store_sales.sql",
+    "staging/stg_store_sales.yml",
+    "staging/stg_trades.sql",
+    "staging/stg_trades.yml",
+    "staging/stg_vending_configuration.sql",
+    "staging/stg_vending_configuration.yml",
+    "staging/stg_vending_connectivity.sql",
+    "staging/stg_vending_connectivity.yml",
+    "staging/stg_vending_faults.sql",
+    "staging/stg_vending_faults.yml",
+    "staging/stg_vending_health.sql",
+    "staging/stg_vending_health.yml",
+    "staging/stg_vending_inventory.sql",
+    "staging/stg_vending_inventory.yml",
+    "staging/stg_vending_logs.sql",
+    "staging/stg_vending_logs.yml",
     "staging/stg_vending_sales.sql",
+    "staging/stg_vending_sales.yml",
+    "staging/stg_vending_security.sql",
+    "staging/stg_vending_security.yml",
 );
 
 /// Writes contracts, reference tables, models and config.
@@ -129,10 +210,16 @@ mod tests {
     fn every_model_of_the_repository_comes_along() {
         let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../transforms/sql"));
         let mut there = Vec::new();
-        for folder in ["marts", "staging", "tests"] {
-            for entry in std::fs::read_dir(root.join(folder)).into_iter().flatten() {
-                let name = entry.unwrap().file_name().into_string().unwrap();
-                there.push(format!("{folder}/{name}"));
+        let mut folders = vec![root.to_path_buf()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                match path.is_dir() {
+                    // What `weir compile` writes.
+                    true if path == root.join("target") => {}
+                    true => folders.push(path),
+                    false => there.push(path.strip_prefix(root).unwrap().display().to_string()),
+                }
             }
         }
         there.sort();

@@ -56,7 +56,8 @@ pub fn start(
     live: &Arc<Mutex<Live>>,
 ) -> Result<Fleet, Failure> {
     let topics = Stream::ALL.iter().map(|stream| (*stream, stream.name().to_string())).collect();
-    let sink = Kafka::open(bootstrap, &topics, &[]).map_err(Failure::fleet)?;
+    let sink = Kafka::open(bootstrap, &topics, &[], Box::new(|| Err("none".into())))
+        .map_err(Failure::fleet)?;
     let truth = folder.join(TRUTH);
     let truth = std::fs::File::create(&truth)
         .map_err(|error| Failure::fleet(FleetError::file(&truth, "written", &error)))?;
