@@ -16,6 +16,7 @@ pub mod commands;
 pub mod config;
 pub mod failure;
 pub mod lake;
+pub mod models;
 pub mod output;
 pub mod reference;
 pub mod rows;

@@ -1,12 +1,13 @@
 //! How to reach AWS: the sections `[aws]`, `[s3]` and `[glue]`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use weir_catalog::storage::S3_SCHEME;
 
 use super::raw::Raw;
 use super::resolve::{GLUE, count, duration, text};
-use super::secret::{AWS_SECRET, AWS_TOKEN, Property};
+use super::secret::Property;
 use super::value::Value;
 
 /// How to reach AWS. Unset values come from the environment of the AWS tools.
@@ -45,8 +46,8 @@ type Rule = fn(&str) -> Result<(), String>;
 /// The rules of single keys.
 pub(super) const RULES: [([&str; 2], Rule); 7] = [
     (["aws", "access_key_id"], |text| property("aws.access_key_id", text)),
-    (["aws", "secret_access_key"], |text| property(AWS_SECRET, text)),
-    (["aws", "session_token"], |text| property(AWS_TOKEN, text)),
+    (["aws", "secret_access_key"], |text| property("aws.secret_access_key", text)),
+    (["aws", "session_token"], |text| property("aws.session_token", text)),
     (["aws", "sts_endpoint"], endpoint),
     (["s3", "endpoint"], endpoint),
     (["glue", "endpoint"], endpoint),
@@ -54,14 +55,15 @@ pub(super) const RULES: [([&str; 2], Rule); 7] = [
 ];
 
 fn property(name: &str, text: &str) -> Result<(), String> {
-    Property::parse(name, text).map(|_| ())
+    Property::parse(name, text, Path::new("")).map(|_| ())
 }
 
 /// The keys of AWS in their shape. `None` and mistakes in `raw` go together.
-pub(super) fn resolve(raw: &Raw) -> Option<Aws> {
+pub(super) fn resolve(raw: &Raw, folder: &Path) -> Option<Aws> {
     let given = |section, name| text(raw, &[section, name]).map(Into::into);
-    let property =
-        |name: &str| Property::parse(&format!("aws.{name}"), text(raw, &["aws", name])?).ok();
+    let property = |name: &str| {
+        Property::parse(&format!("aws.{name}"), text(raw, &["aws", name])?, folder).ok()
+    };
     Some(Aws {
         region: given("aws", "region"),
         keys: property("access_key_id").zip(property("secret_access_key")),

@@ -147,7 +147,7 @@ pub fn resolve(raw: &mut Raw, folder: &Path) -> Option<Config> {
         Some(Config {
             warehouse: warehouse(text(raw, &["warehouse"])?, folder)?,
             catalog: catalog(raw, folder)?,
-            aws: aws::resolve(raw)?,
+            aws: aws::resolve(raw, folder)?,
             kafka: kafka(raw, folder)?,
             ingest: ingest(raw)?,
             models: join(folder, text(raw, &["transforms", "folder"])?),

@@ -24,11 +24,6 @@ pub enum Property {
 /// The key of the config that names the key of hashes; no property of librdkafka.
 pub const HASH_KEY: &str = "privacy.hash_key";
 
-/// The key of the config that names the secret of an AWS access key.
-pub const AWS_SECRET: &str = "aws.secret_access_key";
-/// The key of the config that names the session token of an AWS access key.
-pub const AWS_TOKEN: &str = "aws.session_token";
-
 /// The key of the config that names the token for OAUTHBEARER.
 pub const TOKEN: &str = "kafka.token";
 

@@ -1,20 +1,11 @@
 //! `weir run` and `weir build`.
 
-use std::collections::BTreeSet;
-
-use weir_catalog::Lake;
-use weir_contract::class::ErrorClass;
-use weir_transforms::data_test;
-use weir_transforms::project::{DataTest, Materialized, Model};
-use weir_transforms::run::Built;
-
-use super::Models;
-use super::screen::{Screen, Status, stamped};
-use super::test::{one_data, one_unit};
 use crate::cli;
-use crate::commands::lake;
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::lake::open as lake;
+use crate::models::Models;
+use crate::models::screen::stamped;
+use crate::models::steps::Run;
 use crate::session::{Done, Session};
 
 /// Builds tables, parents first; with their tests, if `tested`.
@@ -28,211 +19,11 @@ pub fn run(asked: &cli::Run, tested: bool, session: &mut Session) -> Result<Done
         let chosen = models.chosen(&asked.selection)?;
         let order = models.project.graph().order().unwrap_or_default();
         let order: Vec<String> = order.into_iter().filter(|name| chosen.contains(name)).collect();
-        let steps = steps(&models, &order, tested);
-        session.output.say(stamped(&format!(
-            "Found {} models, {} data tests, {} unit tests",
-            models.project.models.len(),
-            models.project.data_tests.len(),
-            models.project.unit_tests.len()
-        )))?;
-        let mut run = Run {
-            models: &models,
-            lake: &lake,
-            full: asked.full_refresh,
-            fail_fast: asked.fail_fast,
-            screen: Screen::new(steps),
-            broken: BTreeSet::new(),
-            classes: Vec::new(),
-        };
+        session.output.say(stamped(&models.found()))?;
+        let mut run = Run::new(&models, &lake, &order, tested, asked);
         for (at, name) in order.iter().enumerate() {
             run.model(name, &order[..=at], tested, &mut session.output).await?;
         }
-        run.screen.finish(&mut session.output, &models)?;
-        let idle = run.screen.count(Status::NoOp) == steps || steps == 0;
-        run.end(idle && asked.exit_99_when_idle)
+        run.end(run.is_idle() && asked.exit_99_when_idle, &mut session.output)
     })
-}
-
-/// Steps of a run: views are no steps, they are computed where they are named.
-fn steps(models: &Models, order: &[String], tested: bool) -> usize {
-    let mut steps = 0;
-    for (at, name) in order.iter().enumerate() {
-        let model = &models.project.models[name];
-        steps += usize::from(model.settings.materialized == Materialized::Table);
-        if tested {
-            steps += models.project.unit_tests.iter().filter(|test| test.model == *name).count();
-            steps += due(models, name, &order[..=at]).count();
-        }
-    }
-    steps
-}
-
-/// The tests of the data that can run once `name`, the last of `done`, is there.
-fn due<'m>(
-    models: &'m Models,
-    name: &'m str,
-    done: &'m [String],
-) -> impl Iterator<Item = &'m DataTest> {
-    models.project.data_tests.iter().filter(move |test| {
-        test.models.contains(name) && test.models.iter().all(|model| done.contains(model))
-    })
-}
-
-struct Run<'r> {
-    models: &'r Models,
-    lake: &'r Lake,
-    full: bool,
-    fail_fast: bool,
-    screen: Screen,
-    /// Models that are not as they should be: what reads them is skipped.
-    broken: BTreeSet<String>,
-    /// Of what did not work.
-    classes: Vec<ErrorClass>,
-}
-
-impl Run<'_> {
-    async fn model(
-        &mut self,
-        name: &str,
-        done: &[String],
-        tested: bool,
-        output: &mut Output,
-    ) -> Result<(), Failure> {
-        let models = self.models;
-        let model = &models.project.models[name];
-        let skipped = (self.fail_fast && !self.broken.is_empty())
-            || model.refs.iter().any(|parent| self.broken.contains(parent));
-        if skipped {
-            self.broken.insert(name.to_string());
-            let is_table = model.settings.materialized == Materialized::Table;
-            return self.skip(model, is_table, done, tested, output);
-        }
-        if tested {
-            for test in models.project.unit_tests.iter().filter(|test| test.model == name) {
-                one_unit(models, test, &mut self.screen, output).await?;
-            }
-            if self.failed() {
-                self.broken.insert(name.to_string());
-                let is_table = model.settings.materialized == Materialized::Table;
-                return self.skip_rest(model, is_table, done, output);
-            }
-        }
-        if model.settings.materialized == Materialized::Table {
-            self.build(model, output).await?;
-        }
-        if !tested {
-            return Ok(());
-        }
-        if self.broken.contains(name) {
-            return self.skip_rest(model, false, done, output);
-        }
-        let tests: Vec<&DataTest> = due(models, name, done).collect();
-        if tests.is_empty() {
-            return Ok(());
-        }
-        let engine = models.runner(self.lake).engine().await.map_err(Failure::catalog)?;
-        for test in tests {
-            let what = format!("test {}", test.name);
-            self.screen.start(output, &what)?;
-            let ended = one_data(models, &engine, test).await;
-            let sql = data_test::sql(&models.project, test);
-            self.screen.end(output, &what, ended, sql)?;
-        }
-        if self.failed() {
-            self.broken.insert(name.to_string());
-        }
-        Ok(())
-    }
-
-    /// Whether a test failed that no table has been blamed for yet.
-    fn failed(&mut self) -> bool {
-        let failed = self.screen.count(Status::Fail) + self.screen.count(Status::Error);
-        let new = failed > self.classes.len();
-        self.classes.resize(failed, ErrorClass::BadData);
-        new
-    }
-
-    async fn build(&mut self, model: &Model, output: &mut Output) -> Result<(), Failure> {
-        let what = format!("sql table model {}", model.relation);
-        let id = format!("model.weir.{}", model.name);
-        self.screen.start(output, &what)?;
-        let built = self.models.runner(self.lake).build(model, self.full).await;
-        let ended = match built {
-            Ok(Built::Done { rows }) => (id, Status::Success, None, format!("{rows} rows")),
-            Ok(Built::UpToDate) => (id, Status::NoOp, None, String::new()),
-            Err(error) => {
-                self.broken.insert(model.name.clone());
-                self.classes.push(error.class());
-                (id, Status::Error, None, format!("{}: {error}", model.path))
-            }
-        };
-        let created = match ended.1 {
-            Status::Success => format!("created {what}"),
-            _ => what,
-        };
-        let sql = self.models.compiled[&model.name].sql.clone();
-        self.screen.end(output, &created, ended, sql)
-    }
-
-    fn skip(
-        &mut self,
-        model: &Model,
-        is_table: bool,
-        done: &[String],
-        tested: bool,
-        output: &mut Output,
-    ) -> Result<(), Failure> {
-        if !tested {
-            return match is_table {
-                true => self.skipped(format!("relation {}", model.relation), &model.name, output),
-                false => Ok(()),
-            };
-        }
-        let models = self.models;
-        for test in models.project.unit_tests.iter().filter(|test| test.model == model.name) {
-            self.skipped(format!("unit_test {}::{}", test.model, test.name), &test.name, output)?;
-        }
-        self.skip_rest(model, is_table, done, output)
-    }
-
-    fn skip_rest(
-        &mut self,
-        model: &Model,
-        is_table: bool,
-        done: &[String],
-        output: &mut Output,
-    ) -> Result<(), Failure> {
-        if is_table {
-            self.skipped(format!("relation {}", model.relation), &model.name, output)?;
-        }
-        for test in due(self.models, &model.name, done) {
-            self.skipped(format!("test {}", test.name), &test.name, output)?;
-        }
-        Ok(())
-    }
-
-    fn skipped(&mut self, what: String, name: &str, output: &mut Output) -> Result<(), Failure> {
-        let ended = (format!("skipped.weir.{name}"), Status::Skip, None, String::new());
-        self.screen.end(output, &what, ended, String::new())
-    }
-
-    fn end(&self, idle: bool) -> Result<Done, Failure> {
-        let class = match self.classes.as_slice() {
-            [] if idle => return Ok(Done::Idle),
-            [] => return Ok(Done::Done),
-            [one] => *one,
-            several => match several.iter().all(|class| *class == ErrorClass::Retry) {
-                true => ErrorClass::Retry,
-                false => ErrorClass::BadData,
-            },
-        };
-        let what = match self.classes.len() {
-            1 => "1 step of the run failed".to_string(),
-            n => format!("{n} steps of the run failed"),
-        };
-        Err(Failure::new(class, what).next(format!(
-            "look at what is listed above; what has been built stands, and the SQL of each step is in {}",
-            self.models.target("run_results.json").display()
-        )))
-    }
 }

@@ -4,10 +4,10 @@ use arrow::array::RecordBatch;
 use arrow::util::pretty::pretty_format_batches;
 use weir_transforms::engine::Rows;
 
-use super::Models;
 use crate::cli;
-use crate::commands::lake;
 use crate::failure::Failure;
+use crate::lake::open as lake;
+use crate::models::Models;
 use crate::rows::{objects, shown};
 use crate::session::{Done, Session};
 

@@ -111,6 +111,11 @@ impl Screen {
         output.say(line(&text, &state))
     }
 
+    /// Whether no step had anything to do.
+    pub fn is_idle(&self) -> bool {
+        self.count(Status::NoOp) == self.total
+    }
+
     /// How many ended so.
     pub fn count(&self, status: Status) -> usize {
         self.steps.iter().filter(|step| step.status == status).count()
