@@ -20,8 +20,9 @@ use weir_contract::class::ErrorClass;
 use weir_contract::names::{NAMESPACE_MART, TableName};
 use weir_contract::yaml::{Diagnostic, Position, nearest};
 
+use crate::data_test;
 use crate::dedup::{deduplicated, lacks};
-use crate::project::{Model, Place, Project};
+use crate::project::{DataTest, Model, Place, Project, TestKind};
 
 /// The catalog under which models see each other and their sources.
 const CATALOG: &str = "weir";
@@ -66,6 +67,11 @@ pub async fn compile(
             Err(found) => mistakes.extend(found),
         }
     }
+    for test in &project.data_tests {
+        if test.models.iter().all(|model| compiled.contains_key(model)) {
+            mistakes.extend(plan_test(&space.context, project, test).await?);
+        }
+    }
     Ok(if mistakes.is_empty() { Ok(compiled) } else { Err(mistakes) })
 }
 
@@ -82,7 +88,7 @@ async fn plan(
     };
     let plan = match planned {
         Ok(plan) => plan,
-        Err(error) => return mistake(model, error).map(|one| Err(vec![one])),
+        Err(error) => return mistake(&model.path, error).map(|one| Err(vec![one])),
     };
     let mut mistakes = columns(model, plan.schema().as_arrow());
     mistakes.extend(float_money(model, &plan));
@@ -102,8 +108,32 @@ async fn plan(
     Ok(Ok(Compiled { schema, sql, plan }))
 }
 
-/// What DataFusion says of the SQL, at its place in the file; its own faults are errors.
-fn mistake(model: &Model, error: DataFusionError) -> Result<Diagnostic> {
+/// What is wrong with the query of a test.
+async fn plan_test(
+    context: &SessionContext,
+    project: &Project,
+    test: &DataTest,
+) -> Result<Option<Diagnostic>> {
+    let state = context.state();
+    let planned = match state.create_logical_plan(&data_test::sql(project, test)).await {
+        Ok(plan) => {
+            state.analyzer().execute_and_check(plan, &state.config_options().clone(), |_, _| {})
+        }
+        Err(error) => Err(error),
+    };
+    let Err(error) = planned else { return Ok(None) };
+    // Only a test that is a file of its own has the lines of one.
+    match test.kind {
+        TestKind::Singular(_) => mistake(&test.place.file, error).map(Some),
+        _ => {
+            let message = mistake(&test.place.file, error)?.message;
+            Ok(Some(test.place.says(format!("test {}: {message}", test.name))))
+        }
+    }
+}
+
+/// What DataFusion says of the SQL of a file, at its place; its own faults are errors.
+fn mistake(file: &str, error: DataFusionError) -> Result<Diagnostic> {
     let span = error.diagnostic().and_then(|d| d.span);
     let at = span.map_or(Position::START, |span| Position {
         line: span.start.line as usize,
@@ -111,10 +141,10 @@ fn mistake(model: &Model, error: DataFusionError) -> Result<Diagnostic> {
     });
     let error = explain(error);
     if error.class() == ErrorClass::Bug {
-        let message = format!("{}: planning it failed: {error}", model.path);
+        let message = format!("{file}: planning it failed: {error}");
         return Err(CatalogError::bug(message).with_source(error));
     }
-    Ok(Place { file: model.path.clone(), at }.says(error.message()))
+    Ok(Place { file: file.to_string(), at }.says(error.message()))
 }
 
 /// Columns that a table cannot have, and those that are not as they are described.
