@@ -21,10 +21,10 @@ Examples:
   weir compile --select +fct_vends";
 
 pub const SHOW_HELP: &str = "\
-The model is computed from the lake as it is, with all models that it reads.
+The model is computed from the lake as it is; views in it are computed, tables of other models read.
 
 Examples:
-  weir show fct_vends
+  weir show stg_vending_sales
   weir show fct_vends --limit 20 --vars '{currency: EUR}'";
 
 pub const TEST_HELP: &str = "\
@@ -110,7 +110,7 @@ pub struct Show {
 /// `weir test`.
 #[derive(Debug, Default, Args)]
 pub struct Test {
-    /// Which models; a test of two runs if one of them is chosen.
+    /// Which models; a test of two runs if both are chosen.
     #[command(flatten)]
     pub selection: Selection,
     /// Unit tests only.

@@ -38,7 +38,7 @@ async fn tests(
         .filter(|test| !asked.data && chosen.contains(&test.model))
         .collect();
     let data: Vec<&DataTest> = (project.data_tests.iter())
-        .filter(|test| !asked.unit && test.models.iter().any(|model| chosen.contains(model)))
+        .filter(|test| !asked.unit && test.models.iter().all(|model| chosen.contains(model)))
         .collect();
     output.say(stamped(&models.found()))?;
     if unit.is_empty() && data.is_empty() {
