@@ -103,11 +103,6 @@ fn a_listener_that_speaks_another_language() -> Result<()> {
     door.server = door.kafka.kafka.bootstrap().into();
     all(&door, 2, &[&door.server, "speaks no TLS", "security.protocol"])?;
 
-    door.server = door.kafka.kafka.listener("SASL")?;
-    ingest(&door, 2, &["asks for SASL", "sasl.mechanism"])?;
-    door.set(&[])?;
-    door.server = door.kafka.kafka.listener("SASL_PLAIN")?;
-    ingest(&door, 2, &["asks for SASL", "sasl.mechanism"])?;
     door.set(&sasl("PLAIN", "weir"))?;
     door.server = door.kafka.kafka.listener("TLS")?;
     ingest(&door, 2, &["asks for no SASL", "security.protocol"])?;
