@@ -30,7 +30,7 @@ pub(super) enum Cause {
     Token,
     /// It has another SASL mechanism.
     Mechanism,
-    /// Its listener asks for no SASL.
+    /// Its listener asks for no SASL; or, of a client that was let in, for no new token so early.
     NoSasl,
     /// Its listener asks for SASL, and we offer none.
     OnlySasl,
@@ -156,6 +156,8 @@ pub(super) struct Heard {
     finding: Option<String>,
     /// The last failure.
     last: Option<String>,
+    /// It was that a broker which had answered closed the connection, as one does that wants SASL.
+    hung_up: bool,
 }
 
 impl Heard {
@@ -165,7 +167,9 @@ impl Heard {
             let found = found.replacen(") verification callback failed", "", 1);
             self.finding = Some(format!("certificate {}", found.trim()));
         } else if let Some((_, failure)) = line.split_once("FAIL: ") {
+            let failure = failure.split_once("]: ").map_or(failure, |(_, failure)| failure);
             self.last = Some(short(failure));
+            self.hung_up = failure.contains("Disconnected") && failure.contains("in state UP");
         }
     }
 
@@ -271,13 +275,12 @@ pub(super) fn give(consumer: &Consumer, given: &Properties) {
 /// Nobody answers: because nobody is there, or because they speak another language.
 fn silence(heard: &Heard, bootstrap: &str, given: &BTreeMap<String, String>) -> SourceError {
     let protocol = given.get("security.protocol").map_or("PLAINTEXT", String::as_str);
-    let tls = protocol.to_ascii_uppercase().ends_with("SSL");
+    let protocol = protocol.to_ascii_uppercase();
+    let (sasl, tls) = (protocol.starts_with("SASL"), protocol.ends_with("SSL"));
     let cause = match bootstrap.split(',').find_map(|server| listener::speaks(server, SHOW)) {
         Some(Speaks::Tls) if !tls => Some(Cause::OnlyTls),
         Some(Speaks::Plaintext) if tls => Some(Cause::NoTls),
-        _ if heard.last.as_deref().is_some_and(|l| l.contains("might require SASL")) => {
-            Some(Cause::OnlySasl)
-        }
+        _ if heard.hung_up && !sasl => Some(Cause::OnlySasl),
         _ => None,
     };
     if let Some(cause) = cause {
@@ -304,6 +307,7 @@ pub(super) fn log(level: i32, message: &str) {
 ///
 /// Errors: denied or bad config, with the setting to correct; retry where nobody answers.
 pub fn reach(bootstrap: &str, given: &Properties) -> Result<(), SourceError> {
+    given.token()?;
     let mut properties = settings::client_properties(bootstrap, given)?;
     // It joins no group, but a consumer without one has no queue.
     properties.push(("group.id".into(), "weir".into()));
