@@ -23,7 +23,6 @@ use prepare::prepare;
 use crate::backend::Outcome;
 use crate::error::{CatalogError, Result};
 use crate::files::NewFile;
-use crate::storage::object_path;
 use crate::table::{Base, Lake};
 
 /// Attempts in a row that may fail with `retry` before the error is the caller's.
@@ -268,7 +267,7 @@ pub(crate) async fn delete_old_metadata(lake: &Lake, base: &Base, new: &Base) {
         if logged.contains(location) || !location.starts_with(&ours) {
             continue;
         }
-        let deleted = match object_path(location) {
+        let deleted = match lake.warehouse.object_path(location) {
             Ok(path) => lake.store.delete(&path).await.map_err(|e| e.to_string()),
             Err(e) => Err(e.to_string()),
         };

@@ -15,9 +15,10 @@ use crate::error::{CatalogError, Result};
 use crate::schema::{
     check_schema, day_spec, raw_iceberg_schema, raw_partition_spec, reference_iceberg_schema,
 };
-use crate::storage::location_of;
 use crate::table::{Base, Lake, LakeOptions};
 
+/// How often a table is created of which the catalog does not tell, and has nothing.
+const CREATES_MAX: u32 = 3;
 /// Ten years: longer than the seven for which tags keep history.
 const HISTORY_SECONDS: u64 = 10 * 366 * 24 * 60 * 60;
 /// Manifests are merged up to this size.
@@ -60,13 +61,18 @@ impl Lake {
     /// Puts a new table into the catalog. Whatever came of it, the catalog knows: another process
     /// may have been first, or an answer was lost.
     pub(crate) async fn create(&self, name: &TableName, metadata: TableMetadata) -> Result<Base> {
-        let why = match self.backend.create(name, metadata).await {
-            Outcome::Committed(loaded) => return Ok(Base { name: name.clone(), loaded }),
-            Outcome::Failed(e) => return Err(e),
-            Outcome::Conflict(why) | Outcome::Unknown(why) => why,
-        };
-        let found = self.table(name).await?;
-        found.ok_or_else(|| CatalogError::retry(format!("creating table {name}: {why}")))
+        let mut why = String::new();
+        for _ in 0..CREATES_MAX {
+            why = match self.backend.create(name, metadata.clone()).await {
+                Outcome::Committed(loaded) => return Ok(Base { name: name.clone(), loaded }),
+                Outcome::Failed(e) => return Err(e),
+                Outcome::Conflict(why) | Outcome::Unknown(why) => why,
+            };
+            if let Some(found) = self.table(name).await? {
+                return Ok(found);
+            }
+        }
+        Err(CatalogError::retry(format!("creating table {name}: {why}")))
     }
 
     /// The raw table of a contract; none if there is no such table.
@@ -90,12 +96,12 @@ impl Lake {
         spec: UnboundPartitionSpec,
         properties: HashMap<String, String>,
     ) -> Result<TableMetadata> {
-        let path = format!("{}/{}/{}", self.warehouse, name.namespace, name.name);
+        let location = format!("{}/{}/{}", self.warehouse.location(), name.namespace, name.name);
         let built = TableMetadataBuilder::new(
             schema,
             spec,
             SortOrder::unsorted_order(),
-            location_of(&path),
+            location,
             FormatVersion::V2,
             properties,
         )

@@ -7,6 +7,8 @@ use std::io;
 
 use weir_contract::class::ErrorClass;
 
+use crate::storage::Refused;
+
 /// A failed operation on the lake.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
@@ -70,22 +72,47 @@ impl CatalogError {
     /// `what` failed in the storage.
     pub fn storage(what: impl Display, error: object_store::Error) -> CatalogError {
         let class = storage_class(&error);
-        CatalogError::new(class, format!("{what}: {error}")).with_source(error)
+        CatalogError::new(class, format!("{what}: {}", plainly(&error))).with_source(error)
     }
 
     /// `what` failed in the Iceberg library; the class is the storage's where that was the cause.
     pub fn iceberg(what: impl Display, error: iceberg::Error) -> CatalogError {
-        let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
-        let mut class = ErrorClass::BadData;
-        while let Some(e) = cause {
-            if let Some(e) = e.downcast_ref::<object_store::Error>() {
-                class = storage_class(e);
-                break;
-            }
-            cause = e.source();
-        }
-        CatalogError::new(class, format!("{what}: {error}")).with_source(error)
+        CatalogError::reading(what, error)
     }
+
+    /// `what` failed in a library that reads files; the class is the storage's where that was the
+    /// cause: what is not reached is not damaged.
+    pub fn reading(
+        what: impl Display,
+        error: impl StdError + Send + Sync + 'static,
+    ) -> CatalogError {
+        let message = format!("{what}: {}", plainly(&error));
+        CatalogError::new(read_class(&error), message).with_source(error)
+    }
+}
+
+/// An error without the layers around what the storage said and means, where it said that.
+fn plainly(error: &(dyn StdError + 'static)) -> String {
+    let mut cause = Some(error);
+    while let Some(e) = cause {
+        if let Some(refused) = e.downcast_ref::<Refused>() {
+            return refused.to_string();
+        }
+        cause = e.source();
+    }
+    error.to_string()
+}
+
+/// The class of an error of a library that reads files.
+pub(crate) fn read_class(error: &(dyn StdError + 'static)) -> ErrorClass {
+    let mut cause = Some(error);
+    while let Some(e) = cause {
+        if let Some(e) = e.downcast_ref::<object_store::Error>() {
+            return storage_class(e);
+        }
+        cause = e.source();
+    }
+    ErrorClass::BadData
 }
 
 fn storage_class(error: &object_store::Error) -> ErrorClass {
@@ -95,10 +122,17 @@ fn storage_class(error: &object_store::Error) -> ErrorClass {
         object_store::Error::InvalidPath { .. } | object_store::Error::NotFound { .. } => {
             ErrorClass::BadData
         }
-        object_store::Error::Generic { source, .. } => match source.downcast_ref::<io::Error>() {
-            Some(e) if e.kind() == io::ErrorKind::ReadOnlyFilesystem => ErrorClass::Denied,
-            _ => ErrorClass::Retry,
-        },
+        object_store::Error::Generic { source, .. } => {
+            let refused = source.downcast_ref::<Refused>().map(|refused| refused.class);
+            refused.unwrap_or(match source.downcast_ref::<io::Error>().map(io::Error::kind) {
+                Some(io::ErrorKind::ReadOnlyFilesystem) => ErrorClass::Denied,
+                // A file that is shorter than its readers were told.
+                Some(io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput) => {
+                    ErrorClass::BadData
+                }
+                _ => ErrorClass::Retry,
+            })
+        }
         _ => ErrorClass::Bug,
     }
 }

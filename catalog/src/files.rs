@@ -9,7 +9,6 @@ use weir_contract::names::key;
 use crate::encode::Encoded;
 use crate::error::{CatalogError, Result};
 use crate::schema::{PARTITION_FIELD, day_spec, is_reference};
-use crate::storage::object_path;
 use crate::table::{Base, Lake};
 
 /// A durable data file that no snapshot refers to yet.
@@ -63,7 +62,7 @@ impl Lake {
         };
         let uuid = self.env.ids.uuid();
         let location = format!("{}/data/{folder}{uuid}.parquet", metadata.location());
-        let path = object_path(&location)?;
+        let path = self.warehouse.object_path(&location)?;
         let size = encoded.bytes.len() as u64;
         self.store
             .put_opts(&path, encoded.bytes.clone().into(), PutMode::Create.into())

@@ -25,7 +25,6 @@ use crate::commit::prepare::add_totals;
 use crate::files::NewFile;
 use crate::manifests::{FileChange, write_snapshot};
 use crate::scan::plan;
-use crate::storage::object_path;
 use crate::table::{Base, Lake};
 use crate::testing::{self, DAY};
 
@@ -201,7 +200,10 @@ pub async fn delete_positions(lake: &Lake, path: &str, positions: &[i64]) -> Bas
     let folder = format!("{}/data", metadata.location());
     let location = format!("{folder}/deletes-{}.parquet", lake.env.ids.uuid());
     let size = bytes.len() as u64;
-    lake.store.put(&object_path(&location).expect("path"), bytes.into()).await.expect("put");
+    lake.store
+        .put(&lake.warehouse.object_path(&location).expect("path"), bytes.into())
+        .await
+        .expect("put");
     let deletes = DataFileBuilder::default()
         .content(DataContentType::PositionDeletes)
         .file_path(location)

@@ -1,7 +1,8 @@
 //! The lake: Iceberg tables on one storage and one catalog. The only crate that names `iceberg`.
 //!
 //! - [`env`]: clock and ids, injected everywhere.
-//! - [`storage`]: files, synced.
+//! - [`aws`]: who we are in AWS, and signed requests.
+//! - [`storage`]: files, synced or in S3.
 //! - [`backend`]: the catalog's pointer and its compare-and-swap.
 //! - [`table`]: [`Lake`] and [`Base`], one version of a table as it was read.
 //! - [`schema`]: raw tables from contracts.
@@ -20,6 +21,7 @@
 //!   and rows past their retention.
 //! - [`verify`]: whether every record is there exactly once.
 
+pub mod aws;
 pub mod backend;
 pub mod commit;
 mod create;
@@ -55,4 +57,4 @@ mod foreign;
 mod testing;
 
 pub use error::{CatalogError, Result};
-pub use table::{Base, Lake, LakeOptions};
+pub use table::{Base, CatalogAt, Lake, LakeOptions};

@@ -1,7 +1,7 @@
 //! The lake, and a table of it as one version that was read.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +11,18 @@ use object_store::ObjectStore;
 use weir_contract::names::{TableName, key};
 use weir_contract::progress::{Progress, SnapshotFacts, TableFacts, Truth, resolve};
 
-use crate::backend::{Backend, Loaded, PointerBackend, SqlitePointer};
+use crate::aws::{AwsOptions, Identity};
+use crate::backend::{
+    Backend, GlueOptions, GluePointer, Loaded, Pointer, PointerBackend, SqlitePointer,
+};
 use crate::encode::{FileFormat, ParquetFormat, TableSchema};
 use crate::env::Env;
 use crate::error::{CatalogError, Result};
 use crate::ladder::Ladder;
 use crate::look::chain;
-use crate::storage::{self, Disk, LocalDisk, SyncedStore};
+use crate::storage::{
+    self, Disk, LocalDisk, S3Options, S3Store, SyncedStore, Warehouse, odd_character,
+};
 
 /// Bounds of a lake's life, with their defaults.
 #[derive(Debug, Clone)]
@@ -49,19 +54,33 @@ impl Default for LakeOptions {
     }
 }
 
+/// Where a lake in S3 has its catalog.
+#[derive(Debug, Clone)]
+pub enum CatalogAt {
+    /// In an SQLite file of this host.
+    Sqlite {
+        /// The file.
+        file: PathBuf,
+        /// The name by which other engines know the catalog.
+        name: String,
+    },
+    /// In AWS Glue.
+    Glue(GlueOptions),
+}
+
 /// A lake: storage, catalog and what the outside world decides. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Lake {
     /// Clock and ids.
     pub env: Env,
-    /// Files; paths are absolute paths without the leading slash.
+    /// Files; their paths are those of [`Warehouse::object_path`].
     pub store: Arc<dyn ObjectStore>,
     /// The same files for the Iceberg library.
     pub io: FileIO,
     /// The catalog.
     pub backend: Arc<dyn Backend>,
-    /// Absolute path of the folder that holds `<namespace>/<table>`.
-    pub warehouse: String,
+    /// What holds `<namespace>/<table>`.
+    pub warehouse: Warehouse,
     /// Bounds.
     pub options: LakeOptions,
     /// How data files are written.
@@ -79,15 +98,54 @@ impl Lake {
         catalog: &str,
         options: LakeOptions,
     ) -> Result<Lake> {
-        let warehouse = local_warehouse(warehouse, options.create)?;
+        let folder = local_warehouse(warehouse, options.create)?;
+        let store: Arc<dyn ObjectStore> = Arc::new(SyncedStore::new(Arc::new(LocalDisk), &folder));
         let pointer = SqlitePointer::open(catalog_db, catalog, options.create)?;
+        Ok(Lake::of(Env::system(), store, Warehouse::Local(folder), pointer, options))
+    }
+
+    /// A lake in S3. Nothing is asked of AWS yet, and the bucket is never made.
+    ///
+    /// Errors: bad config, and what opening the SQLite file says.
+    pub fn open_s3(
+        warehouse: Warehouse,
+        aws: &AwsOptions,
+        s3: &S3Options,
+        catalog: CatalogAt,
+        options: LakeOptions,
+    ) -> Result<Lake> {
+        let Warehouse::S3 { bucket, .. } = &warehouse else {
+            return Err(CatalogError::bad_config(format!(
+                "the warehouse {warehouse} is not in S3; write s3://<bucket>/<prefix>"
+            )));
+        };
+        let identity = Identity::new(aws)?;
+        let store: Arc<dyn ObjectStore> = Arc::new(S3Store::new(bucket, &identity, s3)?);
         let env = Env::system();
-        let store: Arc<dyn ObjectStore> =
-            Arc::new(SyncedStore::new(Arc::new(LocalDisk), &warehouse));
-        let io = storage::file_io(store.clone());
+        Ok(match catalog {
+            CatalogAt::Sqlite { file, name } => {
+                let pointer = SqlitePointer::open(&file, &name, options.create)?;
+                Lake::of(env, store, warehouse, pointer, options)
+            }
+            CatalogAt::Glue(glue) => {
+                let pointer = GluePointer::new(&identity, glue, warehouse.clone(), env.clone())?;
+                Lake::of(env, store, warehouse, pointer, options)
+            }
+        })
+    }
+
+    /// A lake of these parts.
+    pub fn of(
+        env: Env,
+        store: Arc<dyn ObjectStore>,
+        warehouse: Warehouse,
+        pointer: impl Pointer + 'static,
+        options: LakeOptions,
+    ) -> Lake {
+        let io = storage::file_io(store.clone(), warehouse.clone());
         let backend = Arc::new(PointerBackend::new(pointer, io.clone(), env.clone()));
         let format = Arc::new(ParquetFormat::default());
-        Ok(Lake { env, store, io, backend, warehouse, options, format })
+        Lake { env, store, io, backend, warehouse, options, format }
     }
 
     /// All tables, sorted by name.
@@ -219,8 +277,7 @@ fn local_warehouse(path: &Path, create: bool) -> Result<String> {
     let text = absolute.to_str().ok_or_else(|| {
         CatalogError::bad_config(format!("the warehouse {shown} has a name that is not UTF-8"))
     })?;
-    // Locations in metadata are URIs, and readers differ in what they unescape.
-    if let Some(c) = text.chars().find(|c| "#?%*\\\"<>|[]{}^`~".contains(*c) || c.is_control()) {
+    if let Some(c) = odd_character(text) {
         return Err(CatalogError::bad_config(format!(
             "the warehouse {text} holds the character {c:?}, which readers of Iceberg take \
              differently; choose another folder"

@@ -1,6 +1,6 @@
 //! What the tests of this crate share: a contract, rows of it, lakes in temporary folders.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -8,15 +8,18 @@ use std::time::Duration;
 use arrow_array::builder::{Decimal128Builder, StringBuilder, TimestampMicrosecondBuilder};
 use arrow_array::{ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch};
 use futures::future::BoxFuture;
+use iceberg::spec::{FormatVersion, SortOrder, TableMetadataBuilder, UnboundPartitionSpec};
 use tempfile::TempDir;
 use weir_contract::contract::{Allowed, Contract, Field, FieldType, Path, Requirement};
 use weir_contract::names::{SourceId, TableName, column};
 use weir_contract::progress::{Fence, Step, Steps, Verdict};
 
+use crate::backend::Loaded;
 use crate::commit::{Change, Committed, Decision, Receipt, commit};
 use crate::env::{Clock, SystemClock};
 use crate::error::Result;
 use crate::files::NewFile;
+use crate::schema::raw_iceberg_schema;
 use crate::table::{Base, Lake, LakeOptions};
 
 /// 2026-11-21.
@@ -81,6 +84,19 @@ pub fn batch(partition: i32, from: i64, until: i64) -> RecordBatch {
     ];
     RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true)))
         .expect("columns of one length")
+}
+
+/// Metadata of an empty table that stand at `location`.
+pub fn loaded_at(location: &str) -> Loaded {
+    let schema = raw_iceberg_schema(&contract()).expect("a schema");
+    let spec = UnboundPartitionSpec::builder().build();
+    let (order, folder) = (SortOrder::unsorted_order(), "s3://lake/raw/vending_sales".to_string());
+    let built =
+        TableMetadataBuilder::new(schema, spec, order, folder, FormatVersion::V2, HashMap::new())
+            .and_then(TableMetadataBuilder::build)
+            .expect("metadata");
+    let metadata = Arc::new(built.metadata);
+    Loaded { location: location.into(), metadata, refs: BTreeMap::new() }
 }
 
 /// The machine's clock, moved on by hand.

@@ -7,6 +7,10 @@ use sha2::{Digest, Sha256};
 
 /// Namespace of the tables that ingest writes.
 pub const NAMESPACE_RAW: &str = "raw";
+/// Namespace of the models that are one stream each, cleansed.
+pub const NAMESPACE_STAGING: &str = "staging";
+/// Namespace of the models that people read.
+pub const NAMESPACE_MART: &str = "mart";
 /// Namespace of what Weir says about its own work.
 pub const NAMESPACE_OPS: &str = "ops";
 /// The view `ops.rejects` over the rejected rows of all raw tables.

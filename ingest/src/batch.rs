@@ -125,13 +125,6 @@ impl Batch {
         slots.filter(|(_, slot)| slot.is_some()).map(|(i, _)| i as i32).collect()
     }
 
-    /// The partitions that are being read, with the next offset that is in no batch.
-    pub fn positions(&self) -> Vec<(i32, i64)> {
-        let slots = self.slots.iter().enumerate();
-        let at = slots.filter_map(|(i, slot)| Some((i as i32, slot.as_ref()?.position)));
-        at.filter(|(_, position)| *position != i64::MAX).collect()
-    }
-
     /// Whether the open batch holds anything of one of `partitions`.
     pub fn touches(&self, partitions: &[i32]) -> bool {
         partitions.iter().any(|p| {

@@ -191,20 +191,23 @@ impl<'a, S: Source> Run<'a, S> {
         if !idle || !due || self.recover_at_ms.is_some() || self.unopened.is_some() {
             return Ok(());
         }
-        let seen = self.base.progress()?;
-        self.reload().await?;
-        let now = self.base.progress()?;
-        let source = self.id.to_string();
-        // A partition of which nothing was committed yet has no head either.
-        let behind = |(partition, position): &(i32, i64)| {
-            seen.head(&source, *partition).is_some()
-                && now.head(&source, *partition).is_none_or(|head| head < *position)
-        };
-        if self.batch.positions().iter().any(behind) {
+        let now = self.table().await?;
+        self.looked_at_ms = self.now_ms();
+        if self.went_back(&now)? {
             self.abandon("the table was rolled back");
-            self.restart().await?;
+            return self.restart().await;
         }
+        self.base = now;
         Ok(())
+    }
+
+    /// Whether the table lacks offsets that it had when our positions were taken from it.
+    fn went_back(&self, now: &Base) -> Result<bool, IngestError> {
+        let (seen, now) = (self.base.progress()?, now.progress()?);
+        let source = self.id.to_string();
+        let mut heads = seen.sources.get(&source).into_iter().flatten();
+        Ok(heads
+            .any(|(partition, p)| now.head(&source, *partition).is_none_or(|head| head < p.until)))
     }
 
     /// Something failed that may pass: everything is read again from the heads, a little later. A
@@ -334,14 +337,19 @@ impl<'a, S: Source> Run<'a, S> {
         }
         let Some(contract) = self.pending.contract() else { return Ok(None) };
         // It may have been changed for this contract since we last committed.
-        self.reload().await?;
-        if let Err(error) = self.base.takes(&contract) {
+        let now = self.table().await?;
+        if self.went_back(&now)? {
+            // Whoever commits on the base that positions come from is fenced.
+            return Ok(None);
+        }
+        if let Err(error) = now.takes(&contract) {
             let why = error.to_string();
             if self.pending.waits(&why) {
                 self.tell(&IngestEvent::ContractRefused { why });
             }
             return Ok(None);
         }
+        self.base = now;
         self.pending.taken();
         self.writer = self.writer.take().filter(|_| self.batch.rows() > 0);
         self.tell(&IngestEvent::ContractTaken { version: contract.version.clone() });
@@ -525,13 +533,18 @@ impl<'a, S: Source> Run<'a, S> {
     }
 
     async fn reload(&mut self) -> Result<(), IngestError> {
-        let table = &self.stream.table;
-        self.base = self.stream.lake.table(table).await?.ok_or_else(|| IngestError {
-            class: ErrorClass::BadData,
-            message: format!("table {table} was dropped while it was being written"),
-        })?;
+        self.base = self.table().await?;
         self.looked_at_ms = self.now_ms();
         Ok(())
+    }
+
+    /// The table as it is.
+    async fn table(&self) -> Result<Base, IngestError> {
+        let table = &self.stream.table;
+        self.stream.lake.table(table).await?.ok_or_else(|| IngestError {
+            class: ErrorClass::BadData,
+            message: format!("table {table} was dropped while it was being written"),
+        })
     }
 
     /// Whether the table holds every partition up to the end that it had at the start.

@@ -1,6 +1,9 @@
 //! The command line. What is written here is what `weir --help` and `docs/reference.md` say.
 
+mod history;
+mod maintain;
 mod models;
+mod simulate;
 
 use std::fmt;
 use std::ops::Range;
@@ -12,13 +15,15 @@ use weir_contract::class::RejectClass;
 use weir_ingest::resume::AcceptKind;
 
 use crate::config::value::parse_duration;
-use models::{COMPILE_HELP, LINEAGE_HELP, LS_HELP, SHOW_HELP, TEST_HELP};
-pub use models::{Compile, Lineage, Ls, Selection, Show, Test};
-
-mod history;
+use models::{BUILD_HELP, COMPILE_HELP, LINEAGE_HELP, LS_HELP, RUN_HELP, SHOW_HELP, TEST_HELP};
+pub use models::{Compile, Lineage, Ls, Run, Selection, Show, Test};
+use simulate::SIMULATE_HELP;
+pub use simulate::{Simulate, Speed};
 
 use history::{APPLY_HELP, PLAN_HELP, REGISTER_HELP, ROLLBACK_HELP, SNAPSHOTS_HELP, TAG_HELP};
 pub use history::{Evolve, Register, Rollback, Snapshots, Tag};
+use maintain::{MAINTAIN_HELP, RETAIN_HELP};
+pub use maintain::{Maintain, Retain};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -174,6 +179,12 @@ pub enum Command {
     /// Compute some rows of a SQL model.
     #[command(after_help = SHOW_HELP)]
     Show(Show),
+    /// Build the tables of the SQL models.
+    #[command(after_help = RUN_HELP)]
+    Run(Run),
+    /// Build the tables of the SQL models and test them on the way; exit 1 if a test fails.
+    #[command(after_help = BUILD_HELP)]
+    Build(Run),
     /// Run the tests of the SQL models; exit 1 if one fails.
     #[command(after_help = TEST_HELP)]
     Test(Test),
@@ -212,6 +223,8 @@ impl Command {
             Command::Ls(_) => "ls",
             Command::Compile(_) => "compile",
             Command::Show(_) => "show",
+            Command::Run(_) => "run",
+            Command::Build(_) => "build",
             Command::Test(_) => "test",
             Command::Lineage(_) => "lineage",
             Command::Config => "config",
@@ -285,19 +298,6 @@ Examples:
   weir query \"SELECT event_type, count(*) FROM raw.vending_health GROUP BY 1 ORDER BY 2 DESC\"
   weir query --as-of 2026-11-21T10:00:00Z \"SELECT count(*) FROM raw.vending_health\"";
 
-const SIMULATE_HELP: &str = "\
-The same seed and flags give the same bytes. To Kafka go the streams of the config, each to its topic;
-the run begins so that its last event is of now. Files begin at 2026-03-02T08:00:00Z.
-SIGINT or SIGTERM ends a run in order: what was sent has arrived and is counted.
-docs/fleet.md describes the fleet's life, the ground truth and the mapping of CSV files.
-
-Examples:
-  weir simulate --to events --for 1d --truth truth.ndjson --ref-dir ref
-  weir simulate --kafka                                live, until it is stopped
-  weir simulate --kafka --machines 2000 --for 1h --speed-up 60
-  weir simulate --to - --stream vending.sales --malformed 0 --for 10m
-  weir simulate --from-csv sales.csv --mapping fleet/examples/vending_sales.toml --to sales.ndjson";
-
 const REJECTS_HELP: &str = "\
 The samples are the newest rows of each class. More of them: weir query \"SELECT * FROM ops.rejects\".
 
@@ -316,27 +316,6 @@ Examples:
   weir redrive --dry-run
   weir redrive --stream vending.health --class out_of_range
   weir redrive --stream vending.health --partition 0 --offsets 1000..2000";
-
-const MAINTAIN_HELP: &str = "\
-Of each table: small files of a day become few large ones, sorted, with the same rows; manifests are
-clustered by partition; and files that nobody refers to are deleted if a run at least 24 hours ago
-found the same. It can be killed at any time and run again, and ingest, redrive, other engines and a
-second `weir maintain` may run meanwhile: what they change is left to them. Run it once an hour; where
-there is nothing to do it does nothing. docs/maintenance.md says what is left alone, and why.
-
-Examples:
-  weir maintain --dry-run
-  weir maintain raw.vending_health --time-max 20m";
-
-const RETAIN_HELP: &str = "\
-A contract says how long rows are kept: slaProperties with the property retention for accepted rows,
-which go by whole days of event time, and weir.rejectRetention for rejected ones, which go by their
-Kafka time. Deleted rows are counted as removed in the table's progress, with the reason in the
-snapshot, so that `weir verify` stays clean. Snapshots and tags that stand still show them.
-
-Examples:
-  weir retain --dry-run
-  weir retain --stream vending.health";
 
 const WHERE_HELP: &str = "\
 Files are found by the bounds in the table's metadata, also after compaction; only those that may
@@ -411,37 +390,6 @@ pub struct Redrive {
     #[arg(long)]
     pub dry_run: bool,
     /// Exit 99 where no row is accepted that was not before.
-    #[arg(long)]
-    pub exit_99_when_idle: bool,
-}
-
-/// `weir maintain`.
-#[derive(Debug, Args)]
-pub struct Maintain {
-    /// Tables such as raw.vending_health [default: all that ingest and seed write].
-    #[arg(value_name = "TABLE")]
-    pub tables: Vec<String>,
-    /// Only say what would be done.
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Begin nothing more after so long; the next run goes on.
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    pub time_max: Option<std::time::Duration>,
-    /// Exit 99 where there was nothing to do.
-    #[arg(long)]
-    pub exit_99_when_idle: bool,
-}
-
-/// `weir retain`.
-#[derive(Debug, Args)]
-pub struct Retain {
-    /// Only this stream; may be given again [default: all streams of the config].
-    #[arg(long = "stream", value_name = "STREAM")]
-    pub streams: Vec<String>,
-    /// Only say what would be deleted.
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Exit 99 where there was nothing to do.
     #[arg(long)]
     pub exit_99_when_idle: bool,
 }
@@ -567,7 +515,7 @@ pub struct Topics {
 /// `weir verify`.
 #[derive(Debug, Default, Args)]
 pub struct Verify {
-    /// Tables such as raw.vending_health [default: all that ingest and seed write].
+    /// Tables such as raw.vending_health [default: all that Weir writes].
     #[arg(value_name = "TABLE")]
     pub tables: Vec<String>,
     /// Acknowledge what this snapshot of another engine deleted; needs one table.
@@ -593,90 +541,6 @@ pub struct Query {
     /// Read the tables as of this time, RFC 3339 with a zone.
     #[arg(long, value_name = "TIME")]
     pub as_of: Option<chrono::DateTime<chrono::FixedOffset>>,
-}
-
-/// `weir simulate`.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Options")]
-#[command(group = clap::ArgGroup::new("into").args(["to", "kafka", "ref_dir"]).required(true).multiple(true))]
-pub struct Simulate {
-    /// Write files: a folder for one per stream, a name in .ndjson for one in all, - for stdout.
-    #[arg(long, value_name = "PATH", conflicts_with = "kafka")]
-    pub to: Option<PathBuf>,
-    /// Send to the topics of the config's streams.
-    #[arg(long)]
-    pub kafka: bool,
-    /// Write the fleet's reference tables as CSV into this folder.
-    #[arg(long, value_name = "DIR")]
-    pub ref_dir: Option<PathBuf>,
-    /// Write down what was done to whom when, and what was sent.
-    #[arg(long, value_name = "FILE")]
-    pub truth: Option<PathBuf>,
-    /// Another number, another world.
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
-    /// Vending machines.
-    #[arg(long, default_value_t = 500)]
-    pub machines: u32,
-    /// Sites; every fifth is a store with tills.
-    #[arg(long, default_value_t = 50)]
-    pub sites: u32,
-    /// Events per second of the fleet's time, by more or fewer heartbeats [default: one a minute].
-    #[arg(long, value_name = "EVENTS")]
-    pub rate: Option<f64>,
-    /// Seconds of the fleet's time in a second, or max [default: 1 to Kafka, max to files].
-    #[arg(long, value_name = "FACTOR", value_parser = speed_up)]
-    pub speed_up: Option<Speed>,
-    /// How much of the fleet's time [default: 1h to files, until stopped to Kafka].
-    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
-    pub duration: Option<std::time::Duration>,
-    /// When the fleet's time begins, RFC 3339 with a zone.
-    #[arg(long, value_name = "TIME")]
-    pub start: Option<chrono::DateTime<chrono::FixedOffset>>,
-    /// Only this stream; may be given again [default: all].
-    #[arg(long = "stream", value_name = "STREAM")]
-    pub streams: Vec<weir_fleet::stream::Stream>,
-    /// Share of malformed records, of all kinds or as KIND=SHARE of one; may be given again.
-    #[arg(long, value_name = "SHARE", default_value = "0.001",
-        value_parser = weir_fleet::malformed::share)]
-    pub malformed: Vec<weir_fleet::malformed::Share>,
-    /// Share of records that are sent twice.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.001)]
-    pub duplicates: f64,
-    /// Share of records that later ones overtake.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.002)]
-    pub reordered: f64,
-    /// Share of machines whose clock is wrong by up to 20 minutes.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.02)]
-    pub skewed: f64,
-    /// How often things go wrong: 1 as a rule, 0 never.
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
-    pub trouble: f64,
-    /// Instead of a fleet: the rows of this CSV file, by --mapping.
-    #[arg(long, value_name = "FILE", requires = "mapping", conflicts_with_all = ["truth", "ref_dir"])]
-    pub from_csv: Option<PathBuf>,
-    /// How rows become events (TOML).
-    #[arg(long, value_name = "FILE", requires = "from_csv")]
-    pub mapping: Option<PathBuf>,
-    /// With --from-csv: tell what this contract will refuse, and why.
-    #[arg(long, value_name = "FILE", requires = "from_csv")]
-    pub contract: Option<PathBuf>,
-}
-
-/// How fast the fleet's time passes.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Speed {
-    /// So many seconds in a second.
-    Times(f64),
-    /// As fast as it goes.
-    Max,
-}
-
-fn speed_up(text: &str) -> Result<Speed, String> {
-    match text {
-        "max" => Ok(Speed::Max),
-        _ => text.parse().map(Speed::Times).map_err(|_| "write a number, or max".into()),
-    }
 }
 
 /// `weir contracts …`.

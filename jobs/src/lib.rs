@@ -3,6 +3,7 @@
 //!
 //! - [`cli`]: the commands and flags; [`commands`]: one file for each, reading → calling → printing.
 //! - [`config`]: `weir.toml`, variables and flags, checked as a whole.
+//! - [`lake`]: from the config to the lake.
 //! - [`session`]: one run, from the command line to the exit code.
 //! - [`failure`], [`output`], [`telemetry`], [`shutdown`]: how a command ends, and what it says.
 //! - [`rows`], [`answer`]: rows of a result as JSON; what `weir where` says.
@@ -14,6 +15,8 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod failure;
+pub mod lake;
+pub mod models;
 pub mod output;
 pub mod reference;
 pub mod rows;

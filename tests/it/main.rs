@@ -1,5 +1,6 @@
 //! The integration tests: one binary, one module per subject.
 
+mod backends;
 mod crash;
 mod docs;
 mod evolve;

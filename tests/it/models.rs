@@ -176,7 +176,7 @@ fn mistakes_say_where_they_are_and_what_to_do() -> Result<()> {
         ("select 1 as m\nfrom {{ source('ref', 'machine_history') }}", "fleet.sql:2:"),
         ("select now() as t", "reads the clock"),
         ("select 1 as m from", "not SQL"),
-        ("{{ config(materialized='table') }} select 1 as m", "`materialized` is \"view\""),
+        ("{{ config(materialized='incremental') }} select 1 as m", "is \"view\" or \"table\""),
     ] {
         shop.write(fleet, text)?;
         let done = shop.weir(&["compile"])?.expect(2)?;
@@ -184,7 +184,7 @@ fn mistakes_say_where_they_are_and_what_to_do() -> Result<()> {
     }
     shop.write(fleet, FLEET)?;
     for (arguments, says) in [
-        (&["show", "flet"][..], "did you mean \"fleet\"?"),
+        (&["lineage", "flet"][..], "did you mean \"fleet\"?"),
         (&["ls", "--select", "tags:now"], "cannot be read"),
         (&["compile", "--vars", "[1]"], "--vars: write a mapping"),
         (&["compile", "--set", "transforms.folder=nowhere"], "there is no folder of models"),
@@ -200,4 +200,114 @@ fn mistakes_say_where_they_are_and_what_to_do() -> Result<()> {
     anybody.current_dir(shop.path());
     permissions(shop.path(), 0o755)?;
     told(&shop.by(anybody, "human", &["compile"])?.expect(1)?, &["cannot be written", "target"])
+}
+
+const COUNT: &str = "\
+{{ config(materialized='table') }}
+select (select count(*) from {{ ref('fleet') }}) as shown, count(*) as known
+from {{ source('ref', 'machines_history') }}
+";
+const COUNT_NOTE: &str = "\
+models:
+  - name: fleet_count
+    config: {meta: {readers: [the map]}}
+    columns: [{name: known, description: Machines., data_type: long}]
+";
+
+/// A shop whose mart is a table, with a second one that reads it.
+fn tables() -> Result<Shop> {
+    let shop = Shop::new()?;
+    let fleet = format!("{{{{ config(materialized='table') }}}}\n{FLEET}");
+    shop.write("transforms/sql/marts/fleet.sql", &fleet)?;
+    shop.write("transforms/sql/marts/fleet_count.sql", COUNT)?;
+    shop.write("transforms/sql/marts/_count.yml", COUNT_NOTE)?;
+    shop.weir(&["seed"])?.expect(0)?;
+    Ok(shop)
+}
+
+fn more_machines(shop: &Shop) -> Result<()> {
+    let more = format!("{MACHINES}m-4,snack,active,true,s-9,2026-02-01T00:00:00Z\n");
+    shop.write("machines.csv", &more)?;
+    shop.weir(&["seed"])?.expect(0)?;
+    Ok(())
+}
+
+fn counts(shop: &Shop) -> Result<(String, String)> {
+    let rows = shop.lines(&["query", "SELECT shown, known FROM mart.fleet_count"])?;
+    ensure!(rows.len() == 1, "{rows:?}");
+    Ok((rows[0]["shown"].to_string(), rows[0]["known"].to_string()))
+}
+
+#[test]
+fn tables_are_built_tested_and_left_alone_while_nothing_changes() -> Result<()> {
+    let shop = tables()?;
+    let built = shop.weir(&["build"])?.expect(0)?;
+    told(&built, &["OK created sql table model mart.fleet ", "PASS=6 WARN=0 ERROR=0"])?;
+    let idle = shop.weir(&["run", "--exit-99-when-idle"])?.expect(99)?;
+    told(&idle, &["NO-OP sql table model mart.fleet", "NO-OP=2 TOTAL=2"])?;
+    shop.weir(&["run", "--full-refresh", "--select", "fleet"])?.expect(0)?;
+    more_machines(&shop)?;
+    told(&shop.weir(&["run"])?.expect(0)?, &["[4 rows in "])?;
+    ensure!(counts(&shop)? == ("4".into(), "4".into()), "{:?}", counts(&shop)?);
+    // Another SQL, other rows, other columns.
+    let active = FLEET.replace("where", "where machine_status = 'active' and");
+    let active = format!("{{{{ config(materialized='table') }}}}\n{active}");
+    shop.write("transforms/sql/marts/fleet.sql", &active.replace(", site_id", ""))?;
+    shop.weir(&["run"])?.expect(0)?;
+    ensure!(counts(&shop)? == ("3".into(), "4".into()), "{:?}", counts(&shop)?);
+    let then = shop.lines(&["snapshots", "mart.fleet"])?;
+    ensure!(then.len() == 4, "{then:?}");
+    let first = then[0]["snapshot"].as_str().unwrap_or_default().to_string();
+    let sql = "SELECT count(site_id) AS n FROM mart.fleet";
+    let past = shop.lines(&["query", "--snapshot", &first, sql])?;
+    ensure!(past[0]["n"] == 2, "{past:?}");
+    told(&shop.weir(&["verify"])?.expect(0)?, &["mart.fleet_count"])?;
+    shop.weir(&["maintain"])?.expect(0)?;
+    shop.weir(&["verify"])?.expect(0)?;
+    // Readers that we did not write agree.
+    let database = shop.path().join("catalog.db").display().to_string();
+    let theirs = lab::python("fingerprint.py", &[&database, "mart.fleet"])?;
+    ensure!(theirs.contains("\"rows\": 3"), "{theirs}");
+    Ok(())
+}
+
+#[test]
+fn inputs_are_of_one_moment() -> Result<()> {
+    let shop = tables()?;
+    let alone = shop.weir(&["run", "--select", "fleet_count"])?.expect(2)?;
+    told(&alone, &["mart.fleet, which has not been built", "weir run --select +fleet_count"])?;
+    shop.weir(&["run"])?.expect(0)?;
+    more_machines(&shop)?;
+    // The parent stays as it is: the source beside it is read as far as the parent was made of it.
+    let behind = shop.weir(&["run", "--select", "fleet_count", "--full-refresh"])?.expect(0)?;
+    told(&behind, &["OK created sql table model mart.fleet_count"])?;
+    ensure!(counts(&shop)? == ("3".into(), "3".into()), "{:?}", counts(&shop)?);
+    shop.weir(&["run"])?.expect(0)?;
+    ensure!(counts(&shop)? == ("4".into(), "4".into()), "{:?}", counts(&shop)?);
+    Ok(())
+}
+
+#[test]
+fn what_reads_a_broken_model_is_skipped() -> Result<()> {
+    let shop = tables()?;
+    shop.weir(&["build"])?.expect(0)?;
+    let before = counts(&shop)?;
+    let narrow = NOTE.replace("[snack, drinks]", "[snack]");
+    shop.write("transforms/sql/marts/_marts.yml", &narrow)?;
+    more_machines(&shop)?;
+    let broken = shop.weir(&["build"])?.expect(1)?;
+    told(&broken, &["FAIL 1 test accepted_values", "SKIP relation mart.fleet_count", "SKIP=1"])?;
+    ensure!(counts(&shop)? == before, "a model was built on rows that failed their test");
+    // A unit test that fails keeps the model as it was.
+    let wrong = NOTE.replace("is_active: false", "is_active: true");
+    shop.write("transforms/sql/marts/_marts.yml", &wrong)?;
+    let unit = shop.weir(&["build", "--full-refresh"])?.expect(1)?;
+    told(&unit, &["FAIL 2 unit_test fleet::", "SKIP relation mart.fleet ", "ERROR=1 SKIP=5"])?;
+    // An error of one row.
+    let divided = "{{ config(materialized='table') }}\nselect 1 / (count(*) - 4) as known from {{ ref('fleet') }}";
+    shop.write("transforms/sql/marts/fleet_count.sql", divided)?;
+    let failed = shop.weir(&["run"])?;
+    told(&failed, &["ERROR sql table model mart.fleet_count", "ivide by zero", "fleet_count.sql"])?;
+    ensure!(failed.code == Some(2) || failed.code == Some(1), "{failed:#?}");
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Readers that are not ours, PyIceberg and DuckDB, agree with `weir query`: on every column type, on
 //! every snapshot, on what manifests say of files, and while one commits.
 
-mod table;
+pub mod table;
 
 use std::path::Path;
 use std::process::Command;

@@ -18,9 +18,10 @@ from pyiceberg.catalog.sql import SqlCatalog
 COLUMNS = '_partition AS "partition", _offset AS "offset", _error IS NULL AS accepted'
 
 
-def duckdb_connection():
+def duckdb_connection(*more):
+    """A connection that reads Iceberg; `more` are modules of further extensions."""
     connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
-    for module in (duckdb_extension_avro, duckdb_extension_iceberg):
+    for module in (duckdb_extension_avro, duckdb_extension_iceberg, *more):
         folder = os.path.dirname(module.__file__)
         (extension,) = glob.glob(folder + "/**/*.duckdb_extension", recursive=True)
         connection.execute(f"LOAD '{extension}'")

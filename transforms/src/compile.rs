@@ -13,14 +13,16 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan};
 use datafusion::prelude::SessionContext;
+use weir_catalog::derived::columns::{column_type, type_name};
 use weir_catalog::session::{SessionOptions, detached, explain};
 use weir_catalog::{CatalogError, Result};
 use weir_contract::class::ErrorClass;
-use weir_contract::names::TableName;
+use weir_contract::names::{NAMESPACE_MART, TableName};
 use weir_contract::yaml::{Diagnostic, Position, nearest};
 
+use crate::data_test;
 use crate::dedup::{deduplicated, lacks};
-use crate::project::{Model, Place, Project};
+use crate::project::{DataTest, Model, Place, Project, TestKind};
 
 /// The catalog under which models see each other and their sources.
 const CATALOG: &str = "weir";
@@ -65,6 +67,11 @@ pub async fn compile(
             Err(found) => mistakes.extend(found),
         }
     }
+    for test in &project.data_tests {
+        if test.models.iter().all(|model| compiled.contains_key(model)) {
+            mistakes.extend(plan_test(&space.context, project, test).await?);
+        }
+    }
     Ok(if mistakes.is_empty() { Ok(compiled) } else { Err(mistakes) })
 }
 
@@ -81,7 +88,7 @@ async fn plan(
     };
     let plan = match planned {
         Ok(plan) => plan,
-        Err(error) => return mistake(model, error).map(|one| Err(vec![one])),
+        Err(error) => return mistake(&model.path, error).map(|one| Err(vec![one])),
     };
     let mut mistakes = columns(model, plan.schema().as_arrow());
     mistakes.extend(float_money(model, &plan));
@@ -101,8 +108,32 @@ async fn plan(
     Ok(Ok(Compiled { schema, sql, plan }))
 }
 
-/// What DataFusion says of the SQL, at its place in the file; its own faults are errors.
-fn mistake(model: &Model, error: DataFusionError) -> Result<Diagnostic> {
+/// What is wrong with the query of a test.
+async fn plan_test(
+    context: &SessionContext,
+    project: &Project,
+    test: &DataTest,
+) -> Result<Option<Diagnostic>> {
+    let state = context.state();
+    let planned = match state.create_logical_plan(&data_test::sql(project, test)).await {
+        Ok(plan) => {
+            state.analyzer().execute_and_check(plan, &state.config_options().clone(), |_, _| {})
+        }
+        Err(error) => Err(error),
+    };
+    let Err(error) = planned else { return Ok(None) };
+    // Only a test that is a file of its own has the lines of one.
+    match test.kind {
+        TestKind::Singular(_) => mistake(&test.place.file, error).map(Some),
+        _ => {
+            let message = mistake(&test.place.file, error)?.message;
+            Ok(Some(test.place.says(format!("test {}: {message}", test.name))))
+        }
+    }
+}
+
+/// What DataFusion says of the SQL of a file, at its place; its own faults are errors.
+fn mistake(file: &str, error: DataFusionError) -> Result<Diagnostic> {
     let span = error.diagnostic().and_then(|d| d.span);
     let at = span.map_or(Position::START, |span| Position {
         line: span.start.line as usize,
@@ -110,17 +141,17 @@ fn mistake(model: &Model, error: DataFusionError) -> Result<Diagnostic> {
     });
     let error = explain(error);
     if error.class() == ErrorClass::Bug {
-        let message = format!("{}: planning it failed: {error}", model.path);
+        let message = format!("{file}: planning it failed: {error}");
         return Err(CatalogError::bug(message).with_source(error));
     }
-    Ok(Place { file: model.path.clone(), at }.says(error.message()))
+    Ok(Place { file: file.to_string(), at }.says(error.message()))
 }
 
 /// Columns that a table cannot have, and those that are not as they are described.
 fn columns(model: &Model, schema: &Schema) -> Vec<Diagnostic> {
     let place = Place { file: model.path.clone(), at: Position::START };
     let mut mistakes = Vec::new();
-    let nested = model.relation.namespace == "mart";
+    let nested = model.relation.namespace == NAMESPACE_MART;
     for (number, field) in schema.fields().iter().enumerate() {
         let name = field.name();
         if !is_name(name) {
@@ -206,40 +237,7 @@ fn float_money(model: &Model, plan: &LogicalPlan) -> Vec<Diagnostic> {
 /// # Errors
 /// Why a table cannot have it, and what to write.
 pub fn iceberg_type(kind: &DataType) -> Result<String, String> {
-    Ok(match kind {
-        DataType::Boolean => "boolean".into(),
-        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 => {
-            "int".into()
-        }
-        DataType::Int64 | DataType::UInt32 | DataType::UInt64 => "long".into(),
-        DataType::Float16 | DataType::Float32 => "float".into(),
-        DataType::Float64 => "double".into(),
-        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s)
-            if *s >= 0 =>
-        {
-            format!("decimal({p}, {s})")
-        }
-        DataType::Date32 | DataType::Date64 => "date".into(),
-        DataType::Timestamp(_, Some(_)) => "timestamptz".into(),
-        DataType::Timestamp(_, None) => {
-            return Err("a time without its zone; cast it to `timestamp with time zone`".into());
-        }
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "string".into(),
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "binary".into(),
-        DataType::Dictionary(_, values) => return iceberg_type(values),
-        DataType::List(item) | DataType::LargeList(item) => {
-            format!("list<{}>", iceberg_type(item.data_type())?)
-        }
-        DataType::Struct(fields) => {
-            let member = |field: &Arc<Field>| {
-                iceberg_type(field.data_type()).map(|kind| format!("{}: {kind}", field.name()))
-            };
-            let members = fields.iter().map(member).collect::<Result<Vec<_>, String>>()?;
-            format!("struct<{}>", members.join(", "))
-        }
-        DataType::Null => return Err("always null, without a type; cast it to one".into()),
-        other => return Err(format!("tables have no type {other}; cast it")),
-    })
+    column_type(kind).map(|kind| type_name(&kind))
 }
 
 /// The schema of the rows as they are stored: everything may be null, whatever SQL can prove.
@@ -272,6 +270,12 @@ impl Space {
         options.sql_parser.collect_spans = true;
         drop(state);
         Ok(Space { context, catalog })
+    }
+
+    /// Whether there is a table of this name.
+    pub fn has(&self, name: &TableName) -> bool {
+        let schema = self.catalog.schema(&name.namespace);
+        schema.is_some_and(|schema| schema.table_exist(&name.name))
     }
 
     /// Gives a table its name.

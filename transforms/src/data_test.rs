@@ -29,18 +29,18 @@ pub fn sql(project: &Project, test: &DataTest) -> String {
         TestKind::Unique(columns) => {
             let (list, known) = (columns.join(", "), columns.join(" is not null and "));
             format!(
-                "select {list}, count(*) as n from {} where {known} is not null group by {list} \
+                "select {list}, count(*) as _rows from {} where {known} is not null group by {list} \
                  having count(*) > 1",
                 of()
             )
         }
         TestKind::AcceptedValues(column, values) => format!(
-            "select {column}, count(*) as n from {} where {column} not in ({}) group by {column}",
+            "select {column}, count(*) as _rows from {} where {column} not in ({}) group by {column}",
             of(),
             values.join(", ")
         ),
         TestKind::Relationships { column, to, field } => format!(
-            "select a.{column}, count(*) as n from {} as a where a.{column} is not null and not \
+            "select a.{column}, count(*) as _rows from {} as a where a.{column} is not null and not \
              exists (select 1 from {to} as b where b.{field} = a.{column}) group by a.{column}",
             of()
         ),

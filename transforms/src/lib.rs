@@ -7,10 +7,12 @@
 //! - [`compile`]: every model planned by DataFusion over the columns of its inputs.
 //! - [`dedup`]: of the records of one event only the first.
 //! - [`engine`]: models and their sources as names in SQL over a lake.
+//! - [`cut`], [`run`]: up to which vector a model reads its inputs, and the build of its table.
 //! - [`lineage`]: which columns a column is made of.
 //! - [`data_test`], [`unit_test`]: what must hold of rows, and what rows must come out.
 
 pub mod compile;
+pub mod cut;
 pub mod data_test;
 pub mod dedup;
 pub mod engine;
@@ -18,6 +20,7 @@ pub mod graph;
 pub mod lineage;
 pub mod lint;
 pub mod project;
+pub mod run;
 pub mod select;
 pub mod template;
 pub mod unit_test;

@@ -78,6 +78,24 @@ fn what_a_description_promises_is_held_against_the_sql() {
 }
 
 #[test]
+fn tests_are_planned_too() {
+    let of = |note: &str, test: &str| {
+        let files = [
+            ("staging/a.sql", "select n from {{ source('raw', 'x') }}"),
+            ("staging/a.yml", note),
+            ("tests/t.sql", test),
+        ];
+        compiled(&project(&files)).unwrap_err()
+    };
+    let note = "models:\n  - name: a\n    columns: [{name: n, data_tests: [not_null]}]\n    data_tests:\n      \
+                - expression: {arguments: {expression: nn > 0}}\n";
+    let found = of(note, "select n\nfrom {{ ref('a') }}\nwhere m = 1");
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].starts_with("staging/a.yml:5:9: test expression_a_2: "), "{found:?}");
+    assert!(found[1].starts_with("tests/t.sql:3:7: "), "{found:?}");
+}
+
+#[test]
 fn columns_know_where_they_come_from() {
     let project = project(&[
         ("staging/a.sql", "select n, price * 2 as double_price, id from {{ source('raw', 'x') }}"),

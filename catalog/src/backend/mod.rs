@@ -4,6 +4,7 @@
 //! three outcomes. Whoever adds a backend must keep them apart: *conflict* only for a refusal that
 //! is known to be the first and only attempt, *unknown* for everything that may have landed.
 
+mod glue;
 mod metadata_file;
 mod pointer;
 mod sqlite;
@@ -18,6 +19,7 @@ use iceberg::io::FileIO;
 use iceberg::spec::{SnapshotReference, TableMetadata, TableMetadataRef};
 use weir_contract::names::TableName;
 
+pub use glue::{GlueOptions, GluePointer};
 pub(crate) use metadata_file::version_of;
 pub use pointer::{Pointer, PointerBackend, Swap};
 pub use sqlite::SqlitePointer;

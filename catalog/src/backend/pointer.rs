@@ -32,9 +32,9 @@ pub trait Pointer: Send + Sync + std::fmt::Debug {
     /// Where the table's metadata stands; `None` if there is no such table.
     async fn get(&self, name: &TableName) -> Result<Option<String>>;
     /// Adds a table, and its namespace where that is missing. Conflict: it exists.
-    async fn insert(&self, name: &TableName, location: &str) -> Swap;
-    /// Moves the pointer from `old` to `new`. Conflict: it is not at `old`.
-    async fn swap(&self, name: &TableName, old: &str, new: &str) -> Swap;
+    async fn insert(&self, name: &TableName, new: &Loaded) -> Swap;
+    /// Moves the pointer from the metadata file `old` to `new`. Conflict: it is not at `old`.
+    async fn swap(&self, name: &TableName, old: &str, new: &Loaded) -> Swap;
 }
 
 /// A [`Backend`] over a [`Pointer`].
@@ -91,7 +91,7 @@ impl<P: Pointer> Backend for PointerBackend<P> {
             Ok(next) => next,
             Err(e) => return Outcome::Failed(e),
         };
-        outcome(self.pointer.insert(name, &next.location).await, next)
+        outcome(self.pointer.insert(name, &next).await, next)
     }
 
     async fn read(&self, location: &str) -> Result<Loaded> {
@@ -108,8 +108,8 @@ impl<P: Pointer> Backend for PointerBackend<P> {
             Err(e) => return Outcome::Failed(e),
         };
         let swap = match old {
-            Some(old) => self.pointer.swap(name, old, location).await,
-            None => self.pointer.insert(name, location).await,
+            Some(old) => self.pointer.swap(name, old, &next).await,
+            None => self.pointer.insert(name, &next).await,
         };
         outcome(swap, next)
     }
@@ -123,7 +123,7 @@ impl<P: Pointer> Backend for PointerBackend<P> {
             Ok(next) => next,
             Err(e) => return Outcome::Failed(e),
         };
-        outcome(self.pointer.swap(name, &base.location, &next.location).await, next)
+        outcome(self.pointer.swap(name, &base.location, &next).await, next)
     }
 }
 

@@ -12,6 +12,7 @@ use weir_contract::names::TableName;
 
 use open::{check_path, check_schema, connect, open_error};
 
+use super::Loaded;
 use super::pointer::{Pointer, Swap};
 use crate::error::{CatalogError, Result};
 
@@ -143,8 +144,8 @@ impl Pointer for SqlitePointer {
         Ok(self.read(row.await)?.flatten())
     }
 
-    async fn insert(&self, name: &TableName, location: &str) -> Swap {
-        let (name, location) = (name.clone(), location.to_string());
+    async fn insert(&self, name: &TableName, new: &Loaded) -> Swap {
+        let (name, location) = (name.clone(), new.location.clone());
         let change = move |transaction: &rusqlite::Transaction<'_>, catalog: &str| {
             // As PyIceberg and Java do it: a namespace exists by having a property.
             transaction.execute(
@@ -164,8 +165,8 @@ impl Pointer for SqlitePointer {
         self.transaction(change).await
     }
 
-    async fn swap(&self, name: &TableName, old: &str, new: &str) -> Swap {
-        let (name, old, new) = (name.clone(), old.to_string(), new.to_string());
+    async fn swap(&self, name: &TableName, old: &str, new: &Loaded) -> Swap {
+        let (name, old, new) = (name.clone(), old.to_string(), new.location.clone());
         let change = move |transaction: &rusqlite::Transaction<'_>, catalog: &str| {
             let sql = format!(
                 "UPDATE iceberg_tables SET metadata_location = ?1, \

@@ -14,7 +14,7 @@ use weir_contract::names::{SourceId, TableName, key};
 use weir_contract::progress::Truth;
 
 use super::*;
-use crate::backend::{Backend, Pointer, PointerBackend, SqlitePointer, Swap};
+use crate::backend::{Backend, Loaded, Pointer, PointerBackend, SqlitePointer, Swap};
 use crate::manifests::manifests_of;
 use crate::testing::*;
 
@@ -215,11 +215,11 @@ impl Pointer for Liar {
         self.inner.get(name).await
     }
 
-    async fn insert(&self, name: &TableName, location: &str) -> Swap {
-        self.inner.insert(name, location).await
+    async fn insert(&self, name: &TableName, new: &Loaded) -> Swap {
+        self.inner.insert(name, new).await
     }
 
-    async fn swap(&self, name: &TableName, old: &str, new: &str) -> Swap {
+    async fn swap(&self, name: &TableName, old: &str, new: &Loaded) -> Swap {
         if take(&self.lost) {
             return Swap::Unknown("the connection broke".into());
         }

@@ -1,3 +1,5 @@
+//! Builds of derived tables on a lake of one folder.
+
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;

@@ -89,12 +89,14 @@ impl Maintain<'_> {
 
 /// Whether it is for us to write the table anew.
 fn check(base: &Base) -> Result<()> {
-    if base.metadata().properties().contains_key(key::CONTRACT) {
+    let properties = base.metadata().properties();
+    if properties.contains_key(key::CONTRACT) || properties.contains_key(key::MODEL) {
         return Ok(());
     }
     Err(CatalogError::bad_config(format!(
-        "{} has no property {}: weir did not make it, and leaves it to the engine that did",
+        "{} has no property {} or {}: weir did not make it, and leaves it to the engine that did",
         base.name,
-        key::CONTRACT
+        key::CONTRACT,
+        key::MODEL
     )))
 }

@@ -12,7 +12,6 @@ use weir_contract::names::TableName;
 use crate::backend::{Loaded, Outcome, version_of};
 use crate::look::as_of::show_time;
 use crate::look::{as_text, number};
-use crate::storage::{location_of, object_path};
 use crate::table::Lake;
 use crate::{CatalogError, Result};
 use newest::{Content, FileFacts, Newest, newest};
@@ -82,10 +81,10 @@ pub async fn register(
     location: &str,
     replace: bool,
 ) -> Result<Registered> {
-    let location = location_of(&format!("/{}", object_path(location)?));
+    let location = lake.warehouse.location_of(&lake.warehouse.object_path(location)?);
     let loaded = lake.backend.read(&location).await?;
     let folder = loaded.metadata.location().trim_end_matches('/');
-    if !same_place(&location, &format!("{folder}/metadata/"))? {
+    if !same_place(lake, &location, &format!("{folder}/metadata/"))? {
         return Err(CatalogError::bad_config(format!(
             "{location} was copied from {folder}, and the files that it names stand there; tables \
              cannot be moved: name the file there, or put the folder back"
@@ -118,7 +117,8 @@ pub async fn register(
 pub async fn register_all(lake: &Lake, dry: bool) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
     for table in tables(lake).await? {
-        let folder = location_of(&format!("{}/{}/{}", lake.warehouse, table.namespace, table.name));
+        let root = lake.warehouse.location();
+        let folder = format!("{root}/{}/{}", table.namespace, table.name);
         let registered = match lake.backend.location(&table).await? {
             Some(location) => Registered::Kept { location },
             None => {
@@ -161,7 +161,7 @@ impl Candidate {
 /// The folders of the warehouse that can be tables.
 async fn tables(lake: &Lake) -> Result<Vec<TableName>> {
     let mut tables = Vec::new();
-    for namespace in folders(lake, &object_path(&lake.warehouse)?).await? {
+    for namespace in folders(lake, &lake.warehouse.root()?).await? {
         for name in folders(lake, &namespace).await? {
             let last = |path: &Path| path.filename().unwrap_or_default().to_string();
             tables.extend(format!("{}.{}", last(&namespace), last(&name)).parse::<TableName>());
@@ -173,17 +173,23 @@ async fn tables(lake: &Lake) -> Result<Vec<TableName>> {
 
 async fn folders(lake: &Lake, of: &Path) -> Result<Vec<Path>> {
     let listed = lake.store.list_with_delimiter(Some(of)).await;
-    Ok(listed.map_err(|e| CatalogError::storage(format!("listing /{of}"), e))?.common_prefixes)
+    Ok(listed
+        .map_err(|e| {
+            CatalogError::storage(format!("listing {}", lake.warehouse.location_of(of)), e)
+        })?
+        .common_prefixes)
 }
 
 /// The metadata files of a table's folder.
 async fn facts(lake: &Lake, folder: &str) -> Result<Vec<FileFacts>> {
-    let path = object_path(&format!("{folder}/metadata"))?;
+    let path = lake.warehouse.object_path(&format!("{folder}/metadata"))?;
     let listed = lake.store.list(Some(&path)).try_collect::<Vec<_>>().await;
-    let listed = listed.map_err(|e| CatalogError::storage(format!("listing /{path}"), e))?;
+    let listed = listed.map_err(|e| {
+        CatalogError::storage(format!("listing {}", lake.warehouse.location_of(&path)), e)
+    })?;
     let mut files = Vec::new();
     for object in listed {
-        let location = location_of(&format!("/{}", object.location));
+        let location = lake.warehouse.location_of(&object.location);
         if !SUFFIXES.iter().any(|suffix| location.ends_with(suffix)) {
             continue;
         }
@@ -207,8 +213,9 @@ fn content(loaded: &Loaded) -> Content {
 }
 
 /// Whether the file stands in the folder, however both are spelled.
-fn same_place(file: &str, folder: &str) -> Result<bool> {
-    let (file, folder) = (object_path(file)?, object_path(folder)?);
+fn same_place(lake: &Lake, file: &str, folder: &str) -> Result<bool> {
+    let at = |location| lake.warehouse.object_path(location);
+    let (file, folder) = (at(file)?, at(folder)?);
     Ok(file.prefix_matches(&folder))
 }
 

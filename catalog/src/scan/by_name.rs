@@ -6,7 +6,6 @@ use parquet::arrow::async_reader::{AsyncFileReader, ParquetObjectReader};
 
 use super::plan::LiveFile;
 use super::schema;
-use crate::storage::object_path;
 use crate::{Base, CatalogError, Lake, Result};
 
 /// Footers read at the same time.
@@ -33,7 +32,8 @@ pub async fn decide(
 
 async fn footer_matches(lake: Lake, path: String, size: u64, schema: SchemaRef) -> Result<bool> {
     let mut reader =
-        ParquetObjectReader::new(lake.store.clone(), object_path(&path)?).with_file_size(size);
+        ParquetObjectReader::new(lake.store.clone(), lake.warehouse.object_path(&path)?)
+            .with_file_size(size);
     let metadata = reader.get_metadata(None).await.map_err(|e| {
         CatalogError::bad_data(format!("reading the footer of {path}: {e}")).with_source(e)
     })?;

@@ -14,7 +14,6 @@ use parquet::arrow::async_reader::{ParquetObjectReader, ParquetRecordBatchStream
 
 use super::plan::{library_table, reader_task};
 use crate::sought::Found;
-use crate::storage::object_path;
 use crate::{Base, CatalogError, Lake, Result};
 
 /// Compressed bytes of a batch, about; uncompressed it is some ten times as much.
@@ -48,10 +47,8 @@ pub async fn rows(lake: &Lake, base: &Base, found: &Found) -> Result<Rows> {
         return Ok(batches.map(move |batch| shape(&batch?, &arrow, &path)).boxed());
     }
     let what = format!("reading {path}");
-    let failed = move |e: parquet::errors::ParquetError| {
-        CatalogError::bad_data(format!("{what}: {e}")).with_source(e)
-    };
-    let reader = ParquetObjectReader::new(lake.store.clone(), object_path(&path)?);
+    let failed = move |e: parquet::errors::ParquetError| CatalogError::reading(&what, e);
+    let reader = ParquetObjectReader::new(lake.store.clone(), lake.warehouse.object_path(&path)?);
     // The types are Parquet's own, whatever the writer's Arrow called them.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let builder = ParquetRecordBatchStreamBuilder::new_with_options(reader, options)

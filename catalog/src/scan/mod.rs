@@ -42,7 +42,6 @@ use iceberg::spec::{
 
 pub use schema::query_schema;
 
-use crate::storage::object_path;
 use crate::{Base, CatalogError, Lake, Result};
 use plan::LiveFile;
 
@@ -211,7 +210,7 @@ impl IcebergProvider {
         for file in by_size {
             let size = file.entry.file_size_in_bytes();
             let meta = object_store::ObjectMeta {
-                location: object_path(file.path()).map_err(outward)?,
+                location: self.lake.warehouse.object_path(file.path()).map_err(outward)?,
                 last_modified: chrono::DateTime::<chrono::Utc>::UNIX_EPOCH,
                 size,
                 e_tag: None,

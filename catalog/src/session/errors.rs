@@ -5,6 +5,7 @@ use weir_contract::class::ErrorClass;
 
 use super::SessionOptions;
 use crate::CatalogError;
+use crate::error::read_class;
 
 /// The class and the message of `error`, without DataFusion's layers around it.
 pub fn clean(error: DataFusionError, options: &SessionOptions) -> CatalogError {
@@ -14,8 +15,8 @@ pub fn clean(error: DataFusionError, options: &SessionOptions) -> CatalogError {
             return CatalogError::new(ours.class(), ours.message()).with_source(error);
         }
         if let Some(iceberg) = external.downcast_ref::<iceberg::Error>() {
-            return CatalogError::bad_data(format!("reading the table: {iceberg}"))
-                .with_source(error);
+            let (class, text) = (read_class(iceberg), format!("reading the table: {iceberg}"));
+            return CatalogError::new(class, text).with_source(error);
         }
     }
     let (class, message) = match root {
@@ -28,10 +29,10 @@ pub fn clean(error: DataFusionError, options: &SessionOptions) -> CatalogError {
             ),
         ),
         DataFusionError::ObjectStore(e) => {
-            (ErrorClass::BadData, format!("reading a file of the table: {e}"))
+            (read_class(&**e), format!("reading a file of the table: {e}"))
         }
         DataFusionError::ParquetError(e) => {
-            (ErrorClass::BadData, format!("reading a file of the table: {e}"))
+            (read_class(&**e), format!("reading a file of the table: {e}"))
         }
         DataFusionError::IoError(e) => (ErrorClass::Retry, e.to_string()),
         DataFusionError::SQL(e, _) => (ErrorClass::BadConfig, e.to_string()),

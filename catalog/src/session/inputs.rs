@@ -1,6 +1,8 @@
 //! What models read of the lake: accepted rows of raw tables, and the rows of reference tables that
-//! count. A table that is not there yet has no rows, and the columns of its contract.
+//! count, each pinned at the version of the table that was current when it was named, and readable up to
+//! any earlier vector. A table that is not there yet has no rows, and the columns of its contract.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -9,78 +11,133 @@ use datafusion::common::TableReference;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::error::Result as DfResult;
-use datafusion::logical_expr::{Expr, LogicalPlanBuilder, ident};
+use datafusion::logical_expr::utils::{conjunction, disjunction};
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, ident, lit};
 use weir_contract::contract::Contract;
-use weir_contract::names::{TableName, VIEW_HISTORY_SUFFIX, column};
+use weir_contract::names::{SourceId, TableName, VIEW_HISTORY_SUFFIX, column};
+use weir_contract::progress::Root;
 use weir_contract::reference::Reference;
 
 use super::{explain, history};
 use crate::create::key_names;
 use crate::scan::{IcebergProvider, query_schema};
 use crate::schema::{raw_iceberg_schema, reference_iceberg_schema};
-use crate::{Lake, Result};
+use crate::{Base, Lake, Result};
 
 /// Columns of a raw table that only rejected rows need.
 const OF_REJECTS: [&str; 3] = [column::ERROR, column::VALUE, column::HEADERS];
 
-/// A source as models see it.
+/// A source of models.
 #[derive(Debug, Clone)]
-pub struct Input {
+pub struct Source {
     /// Its name in SQL.
     pub name: TableName,
-    /// Its rows.
-    pub provider: Arc<dyn TableProvider>,
-}
-
-/// The accepted rows of the raw table `table` of a contract, without the columns of rejects. `lake`:
-/// none for the columns alone.
-pub async fn accepted(
-    lake: Option<&Lake>,
-    contract: &Contract,
-    table: &TableName,
-) -> Result<Input> {
-    let columns = query_schema(&raw_iceberg_schema(contract)?)?;
-    let provider = current(lake, table, columns).await?;
-    let provider = accepted_rows(table, provider).map_err(explain)?;
-    Ok(Input { name: table.clone(), provider })
-}
-
-/// The rows of a reference table that count, under the name `ref.<name>_history`.
-pub async fn history(lake: Option<&Lake>, reference: &Reference) -> Result<Input> {
-    let table = reference.table();
-    let columns = query_schema(&reference_iceberg_schema(&reference.contract)?)?;
-    let provider = current(lake, &table, columns).await?;
-    let provider = history::view(&table, provider, &key_names(&reference.contract, &reference.key))
-        .map_err(explain)?;
-    let name = TableName { name: format!("{}{VIEW_HISTORY_SUFFIX}", table.name), ..table };
-    Ok(Input { name, provider })
-}
-
-async fn current(
-    lake: Option<&Lake>,
-    table: &TableName,
+    /// The table behind it: a root of what is made of it.
+    pub table: TableName,
+    pinned: Option<(Lake, Base)>,
     columns: SchemaRef,
-) -> Result<Arc<dyn TableProvider>> {
-    if let Some(lake) = lake
-        && let Some(base) = lake.table(table).await?
-    {
-        return Ok(Arc::new(IcebergProvider::new(lake, &base, None)?));
-    }
-    Ok(Arc::new(EmptyTable::new(columns)))
+    /// Of a reference table: its key.
+    key: Option<Vec<String>>,
 }
 
-fn accepted_rows(
-    table: &TableName,
-    provider: Arc<dyn TableProvider>,
-) -> DfResult<Arc<dyn TableProvider>> {
-    let schema = provider.schema();
-    let names = schema.fields().iter().map(|field| field.name());
-    let kept: Vec<Expr> =
-        names.filter(|name| !OF_REJECTS.contains(&name.as_str())).map(ident).collect();
-    let name = TableReference::partial(table.namespace.as_str(), table.name.as_str());
-    let plan = LogicalPlanBuilder::scan(name, provider_as_source(provider), None)?
-        .filter(ident(column::ERROR).is_null())?
-        .project(kept)?
-        .build()?;
-    Ok(Arc::new(ViewTable::new(plan, None)))
+impl Source {
+    /// The accepted rows of the raw table `table` of a contract, without the columns of rejects. `lake`:
+    /// none for the columns alone.
+    pub async fn stream(
+        lake: Option<&Lake>,
+        contract: &Contract,
+        table: &TableName,
+    ) -> Result<Source> {
+        let columns = query_schema(&raw_iceberg_schema(contract)?)?;
+        let pinned = pin(lake, table).await?;
+        Ok(Source { name: table.clone(), table: table.clone(), pinned, columns, key: None })
+    }
+
+    /// The rows of a reference table that count, under the name `ref.<name>_history`.
+    pub async fn reference(lake: Option<&Lake>, reference: &Reference) -> Result<Source> {
+        let table = reference.table();
+        let columns = query_schema(&reference_iceberg_schema(&reference.contract)?)?;
+        let pinned = pin(lake, &table).await?;
+        let key = Some(key_names(&reference.contract, &reference.key));
+        let suffixed = format!("{}{VIEW_HISTORY_SUFFIX}", table.name);
+        let name = TableName { name: suffixed, ..table.clone() };
+        Ok(Source { name, table, pinned, columns, key })
+    }
+
+    /// How far it can be read: all of the pinned version.
+    pub fn root(&self) -> Result<Root> {
+        match &self.pinned {
+            Some((_, base)) => Ok(Root::whole(&base.progress()?)),
+            None => Ok(Root::default()),
+        }
+    }
+
+    /// Its rows; with `until` those up to that vector, which must not lie beyond [`Source::root`].
+    pub fn provider(&self, until: Option<&Root>) -> Result<Arc<dyn TableProvider>> {
+        let table: Arc<dyn TableProvider> = match &self.pinned {
+            Some((lake, base)) => Arc::new(IcebergProvider::new(lake, base, None)?),
+            None => Arc::new(EmptyTable::new(self.columns.clone())),
+        };
+        let made = match &self.key {
+            None => self.accepted(table, until),
+            Some(key) => self.loaded(table, until).and_then(|t| history::view(&self.table, t, key)),
+        };
+        made.map_err(explain)
+    }
+
+    fn scan(&self, table: Arc<dyn TableProvider>) -> DfResult<LogicalPlanBuilder> {
+        let name = TableReference::partial(&*self.table.namespace, &*self.table.name);
+        LogicalPlanBuilder::scan(name, provider_as_source(table), None)
+    }
+
+    fn accepted(
+        &self,
+        table: Arc<dyn TableProvider>,
+        until: Option<&Root>,
+    ) -> DfResult<Arc<dyn TableProvider>> {
+        let schema = table.schema();
+        let names = schema.fields().iter().map(|field| field.name());
+        let kept: Vec<Expr> =
+            names.filter(|name| !OF_REJECTS.contains(&name.as_str())).map(ident).collect();
+        let mut plan = self.scan(table)?.filter(ident(column::ERROR).is_null())?;
+        if let Some(until) = until {
+            plan = plan.filter(records(until))?;
+        }
+        Ok(Arc::new(ViewTable::new(plan.project(kept)?.build()?, None)))
+    }
+
+    fn loaded(
+        &self,
+        table: Arc<dyn TableProvider>,
+        until: Option<&Root>,
+    ) -> DfResult<Arc<dyn TableProvider>> {
+        let Some(until) = until else { return Ok(table) };
+        let loads = until.until.values().flat_map(|partitions| partitions.values()).max();
+        let before = ident(column::LOAD).lt(lit(loads.copied().unwrap_or_default()));
+        let plan = self.scan(table)?.filter(before)?.build()?;
+        Ok(Arc::new(ViewTable::new(plan, None)))
+    }
+}
+
+async fn pin(lake: Option<&Lake>, table: &TableName) -> Result<Option<(Lake, Base)>> {
+    let Some(lake) = lake else { return Ok(None) };
+    Ok(lake.table(table).await?.map(|base| (lake.clone(), base)))
+}
+
+/// The records that a vector has read.
+fn records(until: &Root) -> Expr {
+    let one = |source: &str, partition: i32, offset: i64| {
+        // A source that is not of Kafka has no rows in a raw table.
+        let short = SourceId::from_str(source).map(|id| id.short()).unwrap_or_default();
+        ident(column::SOURCE)
+            .eq(lit(short))
+            .and(ident(column::PARTITION).eq(lit(partition)))
+            .and(ident(column::OFFSET).lt(lit(offset)))
+    };
+    let each = until.until.iter().flat_map(|(source, partitions)| {
+        partitions.iter().map(move |(partition, offset)| one(source, *partition, *offset))
+    });
+    let read = disjunction(each).unwrap_or(lit(false));
+    let rev = ident(column::REV).lt_eq(lit(until.rev));
+    conjunction([read, rev]).unwrap_or(lit(false))
 }

@@ -13,21 +13,28 @@ use iceberg::io::{
 };
 use iceberg::{Error, ErrorKind, Result};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::object_path;
+use super::Warehouse;
 
-/// The library's `FileIO` over `store`.
-pub fn file_io(store: Arc<dyn ObjectStore>) -> FileIO {
-    FileIOBuilder::new(Arc::new(IcebergStorage { store })).build()
+/// The library's `FileIO` over `store`, which holds the files of `warehouse`.
+pub fn file_io(store: Arc<dyn ObjectStore>, warehouse: Warehouse) -> FileIO {
+    FileIOBuilder::new(Arc::new(IcebergStorage { store, warehouse })).build()
 }
 
-/// The library's storage, and its factory, over an `ObjectStore` whose paths are absolute paths
-/// without the leading slash.
+/// The library's storage, and its factory, over the `ObjectStore` of a warehouse.
 #[derive(Debug, Clone)]
 pub struct IcebergStorage {
     store: Arc<dyn ObjectStore>,
+    warehouse: Warehouse,
+}
+
+impl IcebergStorage {
+    fn at(&self, location: &str) -> Result<Path> {
+        let path = self.warehouse.object_path(location);
+        path.map_err(|e| Error::new(ErrorKind::DataInvalid, e.to_string()))
+    }
 }
 
 // The library's traits ask for serde because its tables can be sent to other processes. An open
@@ -51,10 +58,6 @@ impl StorageFactory for IcebergStorage {
     }
 }
 
-fn at(location: &str) -> Result<Path> {
-    object_path(location).map_err(|e| Error::new(ErrorKind::DataInvalid, e.to_string()))
-}
-
 fn wrap(doing: &'static str, location: &str, e: object_store::Error) -> Error {
     Error::new(ErrorKind::Unexpected, format!("{doing} {location}: {e}")).with_source(e)
 }
@@ -63,7 +66,7 @@ fn wrap(doing: &'static str, location: &str, e: object_store::Error) -> Error {
 #[typetag::serde(name = "WeirStorage")]
 impl Storage for IcebergStorage {
     async fn exists(&self, path: &str) -> Result<bool> {
-        match self.store.head(&at(path)?).await {
+        match self.store.head(&self.at(path)?).await {
             Ok(_) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(e) => Err(wrap("looking for", path, e)),
@@ -71,30 +74,32 @@ impl Storage for IcebergStorage {
     }
 
     async fn metadata(&self, path: &str) -> Result<FileMetadata> {
-        let meta = self.store.head(&at(path)?).await.map_err(|e| wrap("looking for", path, e))?;
+        let meta =
+            self.store.head(&self.at(path)?).await.map_err(|e| wrap("looking for", path, e))?;
         Ok(FileMetadata { size: meta.size })
     }
 
     async fn read(&self, path: &str) -> Result<Bytes> {
-        let got = self.store.get(&at(path)?).await.map_err(|e| wrap("reading", path, e))?;
+        let got = self.store.get(&self.at(path)?).await.map_err(|e| wrap("reading", path, e))?;
         got.bytes().await.map_err(|e| wrap("reading", path, e))
     }
 
     async fn reader(&self, path: &str) -> Result<Box<dyn FileRead>> {
         Ok(Box::new(Reader {
             store: self.store.clone(),
-            path: at(path)?,
+            path: self.at(path)?,
             location: path.to_string(),
         }))
     }
 
     async fn write(&self, path: &str, bytes: Bytes) -> Result<()> {
-        let put = self.store.put(&at(path)?, bytes.into()).await;
+        // Every file of a table has a name of its own: what is there already is not ours.
+        let put = self.store.put_opts(&self.at(path)?, bytes.into(), PutMode::Create.into()).await;
         put.map(|_| ()).map_err(|e| wrap("writing", path, e))
     }
 
     async fn writer(&self, path: &str) -> Result<Box<dyn FileWrite>> {
-        at(path)?;
+        self.at(path)?;
         Ok(Box::new(Writer {
             storage: self.clone(),
             location: path.to_string(),
@@ -103,7 +108,7 @@ impl Storage for IcebergStorage {
     }
 
     async fn delete(&self, path: &str) -> Result<()> {
-        match self.store.delete(&at(path)?).await {
+        match self.store.delete(&self.at(path)?).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(e) => Err(wrap("deleting", path, e)),
         }

@@ -174,6 +174,12 @@ fn fingerprint(base: &Base) -> (Vec<i64>, Option<String>) {
 async fn removals(lake: &Lake, base: &Base, snapshot: i64) -> Result<Removals> {
     let chain = chain(base.metadata());
     let foreign = check(base, &chain, snapshot)?;
+    if base.metadata().properties().contains_key(key::MODEL) {
+        return Err(CatalogError::bad_config(format!(
+            "{} is made by a model: there is nothing to acknowledge, build it anew",
+            base.name
+        )));
+    }
     if is_reference(base.metadata().current_schema()) {
         let Some(removed) = loads::removed(lake, base, foreign).await? else {
             return Err(nothing_missing(base, snapshot));

@@ -12,7 +12,6 @@ use weir_contract::class::ErrorClass;
 use super::report::{Finding, Kind};
 use crate::look::number;
 use crate::scan::plan::{self, LiveFile};
-use crate::storage::object_path;
 use crate::{Base, CatalogError, Lake, Result};
 
 /// Files asked for at the same time.
@@ -113,7 +112,7 @@ async fn manifest_lists(lake: &Lake, base: &Base, found: &mut Structure) -> Resu
 
 /// The size of a file; none if it is not there.
 async fn size_of(lake: &Lake, location: &str) -> Result<Option<u64>> {
-    match lake.store.head(&object_path(location)?).await {
+    match lake.store.head(&lake.warehouse.object_path(location)?).await {
         Ok(meta) => Ok(Some(meta.size)),
         Err(object_store::Error::NotFound { .. }) => Ok(None),
         Err(e) => Err(CatalogError::storage(format!("looking for {location}"), e)),

@@ -17,7 +17,6 @@ use weir_contract::names::column;
 
 use super::offsets::Seen;
 use crate::scan::plan::{LiveFile, library_table, reader_task};
-use crate::storage::object_path;
 use crate::{Base, CatalogError, Lake, Result};
 
 /// Rows decoded at a time.
@@ -127,10 +126,11 @@ pub async fn read(
     deletes: Vec<FileScanTaskDeleteFile>,
 ) -> Result<FileRows> {
     let failed = |e: parquet::errors::ParquetError| {
-        CatalogError::bad_data(format!("reading {}: {e}", file.path())).with_source(e)
+        CatalogError::reading(format!("reading {}", file.path()), e)
     };
     let schema = base.metadata().current_schema();
-    let reader = ParquetObjectReader::new(lake.store.clone(), object_path(file.path())?);
+    let reader =
+        ParquetObjectReader::new(lake.store.clone(), lake.warehouse.object_path(file.path())?);
     // The types are Parquet's own, whatever the writer's Arrow called them.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let builder =

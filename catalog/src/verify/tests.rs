@@ -12,7 +12,6 @@ use crate::foreign::{
     accepted_file, current, delete_positions, file, foreign, ingest, lake, live, rewrite, rows,
     set_main, short, update,
 };
-use crate::storage::object_path;
 use crate::testing::{name, source};
 
 async fn report(lake: &Lake) -> VerifyReport {
@@ -175,7 +174,7 @@ async fn a_missing_file_and_its_rows() {
     let (_folder, lake, _) = lake().await;
     filled(&lake).await;
     let victim = accepted_file(&lake, 0).await;
-    lake.store.delete(&object_path(&victim).unwrap()).await.unwrap();
+    lake.store.delete(&lake.warehouse.object_path(&victim).unwrap()).await.unwrap();
     let expected = [whole(Kind::FileMissing), (Kind::OffsetMissing, Some(1), "0-4".into())];
     assert_eq!(found(&lake).await, expected);
     assert_eq!(report(&lake).await.findings[0].file, Some(victim));
@@ -185,8 +184,8 @@ async fn a_missing_file_and_its_rows() {
 async fn a_file_of_another_size_another_count_or_none_at_all() {
     let (_folder, lake, _) = lake().await;
     filled(&lake).await;
-    let victim = object_path(&accepted_file(&lake, 0).await).unwrap();
-    let other = object_path(&accepted_file(&lake, 2).await).unwrap();
+    let victim = lake.warehouse.object_path(&accepted_file(&lake, 0).await).unwrap();
+    let other = lake.warehouse.object_path(&accepted_file(&lake, 2).await).unwrap();
     let bytes = lake.store.get(&other).await.unwrap().bytes().await.unwrap();
     replace(&lake, &victim, bytes.to_vec()).await;
     let kinds: Vec<Kind> = found(&lake).await.into_iter().map(|f| f.0).collect();
@@ -283,12 +282,15 @@ async fn manifests_and_lists_that_are_gone() {
     let base = current(&lake).await;
     let snapshot = base.metadata().current_snapshot().unwrap().clone();
     let manifests = crate::scan::plan::manifests(&lake, &base, &snapshot).await.unwrap();
-    let last = object_path(&manifests.last().unwrap().manifest_path).unwrap();
+    let last = lake.warehouse.object_path(&manifests.last().unwrap().manifest_path).unwrap();
     lake.store.delete(&last).await.unwrap();
     let kinds: Vec<Kind> = found(&lake).await.into_iter().map(|f| f.0).collect();
     assert_eq!(kinds[0], Kind::ManifestMissing);
     assert!(kinds.contains(&Kind::OffsetMissing));
-    lake.store.delete(&object_path(snapshot.manifest_list()).unwrap()).await.unwrap();
+    lake.store
+        .delete(&lake.warehouse.object_path(snapshot.manifest_list()).unwrap())
+        .await
+        .unwrap();
     let kinds: Vec<Kind> = found(&lake).await.into_iter().map(|f| f.0).collect();
     assert_eq!(kinds[0], Kind::ManifestListMissing);
     let error = acknowledge(&lake, &name(), 1, "x").await.unwrap_err();

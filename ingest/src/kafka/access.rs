@@ -18,6 +18,8 @@ use crate::source::SourceError;
 
 /// How often an answer is looked for that nobody announces.
 const LOOK: Duration = Duration::from_millis(10);
+/// After so long without an answer the listener is asked itself what it speaks.
+const SILENCE: Duration = Duration::from_secs(2);
 /// How long a listener may take to show what it speaks.
 const SHOW: Duration = Duration::from_secs(2);
 
@@ -218,7 +220,9 @@ pub(super) fn cluster_id(
     bootstrap: &str,
     given: &Properties,
 ) -> Result<String, SourceError> {
-    let deadline = Instant::now() + ANSWER;
+    // Without a token nobody answers: that there is none is told at once.
+    given.token()?;
+    let (began, mut asked) = (Instant::now(), false);
     let mut heard = Heard::default();
     loop {
         if let Some(id) = consumer.cluster_id() {
@@ -240,7 +244,13 @@ pub(super) fn cluster_id(
                 _ => {}
             }
         }
-        if Instant::now() >= deadline {
+        if began.elapsed() >= SILENCE && !asked {
+            asked = true;
+            if let Some(cause) = misunderstanding(&heard, bootstrap, &given.read()?) {
+                return Err(heard.refusal(bootstrap, cause));
+            }
+        }
+        if began.elapsed() >= ANSWER {
             return Err(silence(&heard, bootstrap, &given.read()?));
         }
         consumer.wake();
@@ -272,18 +282,26 @@ pub(super) fn give(consumer: &Consumer, given: &Properties) {
     }
 }
 
-/// Nobody answers: because nobody is there, or because they speak another language.
-fn silence(heard: &Heard, bootstrap: &str, given: &BTreeMap<String, String>) -> SourceError {
+/// The other language that a listener speaks, if it does.
+fn misunderstanding(
+    heard: &Heard,
+    bootstrap: &str,
+    given: &BTreeMap<String, String>,
+) -> Option<Cause> {
     let protocol = given.get("security.protocol").map_or("PLAINTEXT", String::as_str);
     let protocol = protocol.to_ascii_uppercase();
     let (sasl, tls) = (protocol.starts_with("SASL"), protocol.ends_with("SSL"));
-    let cause = match bootstrap.split(',').find_map(|server| listener::speaks(server, SHOW)) {
+    match bootstrap.split(',').find_map(|server| listener::speaks(server, SHOW)) {
         Some(Speaks::Tls) if !tls => Some(Cause::OnlyTls),
         Some(Speaks::Plaintext) if tls => Some(Cause::NoTls),
         _ if heard.hung_up && !sasl => Some(Cause::OnlySasl),
         _ => None,
-    };
-    if let Some(cause) = cause {
+    }
+}
+
+/// Nobody answers: because nobody is there, or because they speak another language.
+fn silence(heard: &Heard, bootstrap: &str, given: &BTreeMap<String, String>) -> SourceError {
+    if let Some(cause) = misunderstanding(heard, bootstrap, given) {
         return heard.refusal(bootstrap, cause);
     }
     let last = heard.last.as_ref().map_or_else(String::new, |last| format!(" ({last})"));
@@ -307,7 +325,6 @@ pub(super) fn log(level: i32, message: &str) {
 ///
 /// Errors: denied or bad config, with the setting to correct; retry where nobody answers.
 pub fn reach(bootstrap: &str, given: &Properties) -> Result<(), SourceError> {
-    given.token()?;
     let mut properties = settings::client_properties(bootstrap, given)?;
     // It joins no group, but a consumer without one has no queue.
     properties.push(("group.id".into(), "weir".into()));

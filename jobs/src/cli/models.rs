@@ -21,10 +21,10 @@ Examples:
   weir compile --select +fct_vends";
 
 pub const SHOW_HELP: &str = "\
-The model is computed from the lake as it is, with all models that it reads.
+The model is computed from the lake as it is; views in it are computed, tables of other models read.
 
 Examples:
-  weir show fct_vends
+  weir show stg_vending_sales
   weir show fct_vends --limit 20 --vars '{currency: EUR}'";
 
 pub const TEST_HELP: &str = "\
@@ -36,6 +36,25 @@ Examples:
   weir test
   weir test --unit                      without a lake, in milliseconds
   weir test --select fct_vends --fail-fast";
+
+pub const RUN_HELP: &str = "\
+Each model that is a table gets its rows anew, in one snapshot, from inputs of one moment: sources stand
+still when the run begins, and a table that is not selected is read as it is, the sources beside it only
+as far as it was made of them. A table whose inputs and SQL are those of its last build is left alone.
+It can be killed at any time and run again. Where one fails, what reads it is skipped.
+
+Examples:
+  weir run
+  weir run --select +revenue_daily
+  weir run --full-refresh               also where nothing changed";
+
+pub const BUILD_HELP: &str = "\
+As `weir run`, and each model's unit tests before it is built, the tests of its data after; where one
+fails, what reads the model is skipped.
+
+Examples:
+  weir build
+  weir build --select +revenue_daily --exit-99-when-idle";
 
 pub const LINEAGE_HELP: &str = "\
 Read off the plans: for each column of a model those of its inputs from which its values come.
@@ -91,7 +110,7 @@ pub struct Show {
 /// `weir test`.
 #[derive(Debug, Default, Args)]
 pub struct Test {
-    /// Which models; a test of two runs if one of them is chosen.
+    /// Which models; a test of two runs if both are chosen.
     #[command(flatten)]
     pub selection: Selection,
     /// Unit tests only.
@@ -103,6 +122,23 @@ pub struct Test {
     /// Stop at the first that fails.
     #[arg(long)]
     pub fail_fast: bool,
+}
+
+/// `weir run` and `weir build`.
+#[derive(Debug, Default, Args)]
+pub struct Run {
+    /// Which models.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Build tables also where nothing changed.
+    #[arg(long)]
+    pub full_refresh: bool,
+    /// Skip the rest after the first failure.
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// Exit 99 where there was nothing to do.
+    #[arg(long)]
+    pub exit_99_when_idle: bool,
 }
 
 /// `weir lineage`.

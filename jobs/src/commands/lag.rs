@@ -28,7 +28,7 @@ const MEMORY: usize = 8 << 20;
 pub fn run(asked: &cli::Lag, session: &mut Session) -> Result<Done, Failure> {
     let config = session.config()?;
     // Before the first ingest there is no lake, and everything is still to come.
-    let lake = config.catalog.file.exists().then(|| lake(&config, false)).transpose()?;
+    let lake = crate::lake::exists(&config).then(|| lake(&config, false)).transpose()?;
     let mut rows: Vec<Vec<Value>> = Vec::new();
     let mut behind = 0;
     let mut failed: Option<Failure> = None;

@@ -29,15 +29,16 @@ pub mod whereabouts;
 
 use std::collections::BTreeMap;
 
+use weir_catalog::Lake;
 use weir_catalog::session::{At, Session as Sql, SessionOptions};
-use weir_catalog::{Lake, LakeOptions};
 use weir_contract::class::ErrorClass;
-use weir_contract::names::{NAMESPACE_RAW, NAMESPACE_REF, TableName};
+use weir_contract::names::TableName;
 use weir_ingest::kafka::KafkaSettings;
 
 use crate::cli::{Command, Contracts};
 use crate::config::{Config, Stream, properties_of};
 use crate::failure::Failure;
+use crate::lake::{open as lake, tables};
 use crate::session::{Done, Session};
 
 /// Runs a command.
@@ -68,35 +69,12 @@ pub fn run(command: Command, session: &mut Session) -> Result<Done, Failure> {
         Command::Ls(asked) => models::ls::list(&asked, session),
         Command::Compile(asked) => models::ls::compile(&asked, session),
         Command::Show(asked) => models::show::run(&asked, session),
+        Command::Run(asked) => models::build::run(&asked, false, session),
+        Command::Build(asked) => models::build::run(&asked, true, session),
         Command::Test(asked) => models::test::run(&asked, session),
         Command::Lineage(asked) => models::lineage::run(&asked, session),
         Command::Config => config::run(session),
     }
-}
-
-/// Opens the lake of the config; `create` makes it where it is missing.
-fn lake(config: &Config, create: bool) -> Result<Lake, Failure> {
-    let options = LakeOptions {
-        snapshots_max: config.catalog.snapshots_max,
-        ladder: config.catalog.ladder,
-        create,
-        ..LakeOptions::default()
-    };
-    Lake::open_local(&config.warehouse, &config.catalog.file, &config.catalog.name, options)
-        .map_err(Failure::catalog)
-}
-
-/// The tables that were named, or all that ingest and seed write.
-async fn tables(lake: &Lake, named: &[String]) -> Result<Vec<TableName>, Failure> {
-    if !named.is_empty() {
-        return named
-            .iter()
-            .map(|name| name.parse().map_err(|e: String| Failure::config(e)))
-            .collect();
-    }
-    let all = lake.tables().await.map_err(Failure::catalog)?;
-    let ours = [NAMESPACE_RAW, NAMESPACE_REF];
-    Ok(all.into_iter().filter(|name| ours.contains(&name.namespace.as_str())).collect())
 }
 
 /// SQL over the lake, with the streams of the config by their names.

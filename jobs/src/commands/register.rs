@@ -31,7 +31,7 @@ pub fn run(asked: &cli::Register, session: &mut Session) -> Result<Done, Failure
     let rows: Vec<Vec<Value>> = lines.iter().map(row).collect();
     session.output.table(&COLUMNS, &rows)?;
     if lines.is_empty() {
-        session.output.say(format!("there is no table in {}", config.warehouse.display()))?;
+        session.output.say(format!("there is no table in {}", lake.warehouse))?;
     }
     session.output.result("tables", json!(lines));
     let mut places = Vec::new();

@@ -39,7 +39,9 @@ impl Job {
     /// Runs the stream on a thread of its own.
     pub fn start(self, runtime: &tokio::runtime::Handle) -> JoinHandle<Ended> {
         let runtime = runtime.clone();
-        std::thread::spawn(move || runtime.block_on(self.run()))
+        // A busy source is always ready, so that the run never gives its thread back and tokio never
+        // renews the budget of 128 steps that it gives a task: the 129th commit would wait for ever.
+        std::thread::spawn(move || runtime.block_on(tokio::task::coop::unconstrained(self.run())))
     }
 
     /// Runs the stream to its end.

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use weir_catalog::storage::S3_SCHEME;
+
 use super::join;
 use super::keys::{KEYS, Key};
 use super::raw::{Raw, show_path};
@@ -40,7 +42,9 @@ pub fn entries(raw: &Raw, folder: &Path) -> Vec<Entry> {
 
 fn show(key: &Key, value: &Value, folder: &Path) -> String {
     match (value, key.kind) {
-        (Value::Text(path), Kind::Path) => join(folder, path).display().to_string(),
+        (Value::Text(path), Kind::Path) if !path.starts_with(S3_SCHEME) => {
+            join(folder, path).display().to_string()
+        }
         (Value::Text(text), _) => match text.strip_prefix(SQLITE) {
             Some(path) => format!("{SQLITE}{}", join(folder, path).display()),
             None => text.clone(),

@@ -64,23 +64,24 @@ pub const KEYS: &[Key] = &[
         kind: Kind::Path,
         default: Default::Required,
         env: true,
-        doc: "Folder of the tables' files. A relative path starts at the folder of weir.toml; \
-              tables store it absolute, so the folder cannot be moved afterwards.",
+        doc: "Folder of the tables' files, or `s3://<bucket>/<prefix>`. A relative path starts at \
+              the folder of weir.toml; tables store it absolute, so it cannot be moved afterwards.",
     },
     Key {
         path: "catalog.uri",
         kind: Kind::Text,
         default: Default::Required,
         env: true,
-        doc: "Where the catalog lives, as PyIceberg writes it: `sqlite:///catalog.db` (relative to \
-              weir.toml) or `sqlite:////var/lib/weir/catalog.db` (absolute).",
+        doc: "Where the catalog lives: `sqlite:///catalog.db` (relative to weir.toml) or \
+              `sqlite:////var/lib/weir/catalog.db` (absolute), as PyIceberg writes it; `glue://` \
+              for AWS Glue in the account of the credentials, `glue://<account>` for another's.",
     },
     Key {
         path: "catalog.name",
         kind: Kind::Text,
         default: Default::Text("weir"),
         env: true,
-        doc: "Name of the catalog inside its database; other engines must use the same one.",
+        doc: "Name of the catalog inside its SQLite database; other engines must use the same one.",
     },
     Key {
         path: "catalog.snapshots_max",
@@ -111,6 +112,111 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("84"),
         env: true,
         doc: "The same of months, `weir-month-<month>`: seven years by default.",
+    },
+    Key {
+        path: "aws.region",
+        kind: Kind::Text,
+        default: Default::Unset,
+        env: true,
+        doc: "Region of the bucket and of Glue; else `AWS_REGION` or `AWS_DEFAULT_REGION`.",
+    },
+    Key {
+        path: "aws.access_key_id",
+        kind: Kind::Text,
+        default: Default::Unset,
+        env: true,
+        doc: "Access key, with `aws.secret_access_key`. Without: the environment variables of an AWS \
+              session, web identity, the container's or the machine's role.",
+    },
+    Key {
+        path: "aws.secret_access_key",
+        kind: Kind::Text,
+        default: Default::Unset,
+        env: true,
+        doc: "Secret of `aws.access_key_id`, by reference only: `\"env:NAME\"` or `\"file:/path\"`.",
+    },
+    Key {
+        path: "aws.session_token",
+        kind: Kind::Text,
+        default: Default::Unset,
+        env: true,
+        doc: "Session token of a temporary `aws.access_key_id`, by reference only.",
+    },
+    Key {
+        path: "aws.role_arn",
+        kind: Kind::Text,
+        default: Default::Unset,
+        env: true,
+        doc: "Role to assume with those credentials, for S3 and Glue.",
+    },
+    Key {
+        path: "aws.external_id",
+        kind: Kind::Text,
+        default: Default::Unset,
+        env: true,
+        doc: "External id that the trust policy of `aws.role_arn` asks for.",
+    },
+    Key {
+        path: "aws.sts_endpoint",
+        kind: Kind::Text,
+        default: Default::Unset,
+        env: true,
+        doc: "Another STS than Amazon's, which gives the role's credentials; else \
+              `AWS_ENDPOINT_URL_STS` or `AWS_ENDPOINT_URL`.",
+    },
+    Key {
+        path: "aws.timeout",
+        kind: Kind::Duration { min: Duration::from_millis(100), max: Duration::from_secs(60 * 60) },
+        default: Default::Text("60s"),
+        env: true,
+        doc: "How long one request to S3 or Glue may take, a file's upload included.",
+    },
+    Key {
+        path: "aws.retries_max",
+        kind: Kind::Count { min: 0, max: 100 },
+        default: Default::Text("5"),
+        env: true,
+        doc: "How often a request that failed is repeated, with growing pauses and for at most three \
+              times `aws.timeout`. What moves a table's pointer is never repeated.",
+    },
+    Key {
+        path: "s3.endpoint",
+        kind: Kind::Text,
+        default: Default::Unset,
+        env: true,
+        doc: "Another S3 than Amazon's: `http://host:port` or `https://host`; else \
+              `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`.",
+    },
+    Key {
+        path: "s3.addressing",
+        kind: Kind::Choice(&["virtual", "path"]),
+        default: Default::Text("virtual"),
+        env: true,
+        doc: "Whether the bucket stands in the host's name or in the path, as most servers other \
+              than Amazon's want it.",
+    },
+    Key {
+        path: "s3.kms_key",
+        kind: Kind::Text,
+        default: Default::Unset,
+        env: true,
+        doc: "KMS key (id, ARN or alias) with which objects are encrypted; unset: as the bucket says.",
+    },
+    Key {
+        path: "glue.endpoint",
+        kind: Kind::Text,
+        default: Default::Unset,
+        env: true,
+        doc: "Another Glue than Amazon's; else `AWS_ENDPOINT_URL_GLUE` or `AWS_ENDPOINT_URL`.",
+    },
+    Key {
+        path: "glue.database_prefix",
+        kind: Kind::Text,
+        default: Default::Unset,
+        env: true,
+        doc: "What the names of Glue's databases begin with: with `prod_` the table \
+              `raw.vending_health` stands in the database `prod_raw`. Lakes that share an account \
+              need it.",
     },
     Key {
         path: "kafka.bootstrap_servers",
@@ -202,7 +308,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "maintain.memory_max",
-        kind: Kind::Size { min: 64 * MIB, max: 64 * GIB },
+        kind: Kind::Size { min: 128 * MIB, max: 64 * GIB },
         default: Default::Text("512MiB"),
         env: true,
         doc: "Memory for the rows that `weir maintain` sorts and encodes, about; what does not fit is \

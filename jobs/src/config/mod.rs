@@ -4,6 +4,7 @@
 //! another ([`raw`]: default < file < variable < flag); the result is checked across keys and gets
 //! its final shape ([`resolve`]). Unknown keys are refused, and all mistakes are told at once.
 
+mod aws;
 mod entries;
 pub mod keys;
 pub mod raw;
@@ -14,9 +15,12 @@ mod security;
 mod tests;
 pub mod value;
 
+pub use aws::Aws;
 pub use entries::Entry;
 pub use raw::{Inputs, Mistake};
-pub use resolve::{Catalog, Config, Flush, Ingest, Kafka, Log, Reference, Stream};
+pub use resolve::{
+    Catalog, CatalogPlace, Config, Flush, Ingest, Kafka, Log, Reference, Stream, WarehouseAt,
+};
 pub use secret::{Property, properties_of};
 
 use std::path::{Component, Path, PathBuf};

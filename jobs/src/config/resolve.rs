@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use weir_catalog::ladder::Ladder;
 use weir_catalog::maintain::MaintainOptions;
+use weir_catalog::storage::{S3_SCHEME, Warehouse};
 use weir_contract::names::TableName;
 use weir_ingest::resume::Start;
 
+use super::aws::{self, Aws};
 use super::join;
 use super::raw::{Found, Raw, show_path};
 use super::secret::{HASH_KEY, Property, TOKEN};
@@ -19,10 +21,12 @@ use crate::cli::LogFormat;
 /// The whole config, checked. Paths are absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Folder of the tables' files.
-    pub warehouse: PathBuf,
+    /// Where the tables' files are.
+    pub warehouse: WarehouseAt,
     /// The catalog.
     pub catalog: Catalog,
+    /// AWS, where warehouse or catalog are there.
+    pub aws: Aws,
     /// Kafka.
     pub kafka: Kafka,
     /// The micro-batch loop.
@@ -41,17 +45,35 @@ pub struct Config {
     pub references: BTreeMap<String, Reference>,
 }
 
-/// The catalog: one SQLite file.
+/// Where the tables' files are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WarehouseAt {
+    /// A folder.
+    Folder(PathBuf),
+    /// A prefix of a bucket.
+    S3(Warehouse),
+}
+
+/// The catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Catalog {
-    /// The database file.
-    pub file: PathBuf,
-    /// Name inside the database.
+    /// Where it lives.
+    pub place: CatalogPlace,
+    /// Name inside an SQLite database.
     pub name: String,
     /// Snapshots without a tag that a table keeps.
     pub snapshots_max: usize,
     /// Snapshots that tags keep.
     pub ladder: Ladder,
+}
+
+/// Where a catalog lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CatalogPlace {
+    /// An SQLite file.
+    Sqlite(PathBuf),
+    /// AWS Glue, of this account or of that of the credentials.
+    Glue(Option<String>),
 }
 
 /// How to reach Kafka.
@@ -123,8 +145,9 @@ pub fn resolve(raw: &mut Raw, folder: &Path) -> Option<Config> {
     let (streams, references) = (streams(raw, folder), references(raw, folder));
     let config = (|| {
         Some(Config {
-            warehouse: join(folder, text(raw, &["warehouse"])?),
+            warehouse: warehouse(text(raw, &["warehouse"])?, folder)?,
             catalog: catalog(raw, folder)?,
+            aws: aws::resolve(raw, folder)?,
             kafka: kafka(raw, folder)?,
             ingest: ingest(raw)?,
             models: join(folder, text(raw, &["transforms", "folder"])?),
@@ -140,9 +163,20 @@ pub fn resolve(raw: &mut Raw, folder: &Path) -> Option<Config> {
     config
 }
 
+fn warehouse(text: &str, folder: &Path) -> Option<WarehouseAt> {
+    Some(match text.starts_with(S3_SCHEME) {
+        true => WarehouseAt::S3(Warehouse::parse_s3(text).ok()?),
+        false => WarehouseAt::Folder(join(folder, text)),
+    })
+}
+
 fn catalog(raw: &Raw, folder: &Path) -> Option<Catalog> {
+    let uri = text(raw, &["catalog", "uri"])?;
     Some(Catalog {
-        file: join(folder, text(raw, &["catalog", "uri"])?.strip_prefix(SQLITE)?),
+        place: match uri.strip_prefix(GLUE) {
+            Some(account) => CatalogPlace::Glue((!account.is_empty()).then(|| account.to_string())),
+            None => CatalogPlace::Sqlite(join(folder, uri.strip_prefix(SQLITE)?)),
+        },
         name: text(raw, &["catalog", "name"])?.into(),
         snapshots_max: count(raw, &["catalog", "snapshots_max"])?,
         ladder: Ladder {
@@ -181,10 +215,7 @@ fn ingest(raw: &Raw) -> Option<Ingest> {
         },
         memory_max: number(raw, &["ingest", "memory_max"])?,
         flush: Flush {
-            interval: match raw.get(&flush("interval"))?.value {
-                Value::Duration(interval) => interval,
-                _ => return None,
-            },
+            interval: duration(raw, &flush("interval"))?,
             rows_max: count(raw, &flush("rows_max"))?,
             bytes_max: number(raw, &flush("bytes_max"))?,
         },
@@ -232,8 +263,10 @@ fn references(raw: &Raw, folder: &Path) -> Option<BTreeMap<String, Reference>> {
         .collect()
 }
 
-/// What the URI of a catalog begins with.
+/// What the URI of a catalog in SQLite begins with.
 pub const SQLITE: &str = "sqlite:///";
+/// What the URI of a catalog in Glue begins with.
+pub(super) const GLUE: &str = "glue://";
 
 /// The rules that a single key's kind cannot say.
 fn rules(raw: &mut Raw) {
@@ -247,8 +280,11 @@ fn rules(raw: &mut Raw) {
             wrong.push((found.place.clone(), format!("`{}`: {message}", show_path(&path))));
         }
     };
-    check(raw, &["catalog", "uri"], &sqlite_uri);
-    check(raw, &["warehouse"], &local_path);
+    check(raw, &["catalog", "uri"], &catalog_uri);
+    check(raw, &["warehouse"], &warehouse_place);
+    for (path, rule) in aws::RULES {
+        check(raw, &path, &rule);
+    }
     check(raw, &["kafka", "bootstrap_servers"], &servers);
     check(raw, &["kafka", "group_prefix"], &|text| name("a group prefix", text));
     check(raw, &["kafka", "instance"], &|text| name("an instance", text));
@@ -270,22 +306,32 @@ fn rules(raw: &mut Raw) {
     wrong.extend(table_names(raw, "references", "reference"));
     wrong.extend(batch_fits(raw));
     wrong.extend(security_fits(raw));
+    wrong.extend(aws::fits(raw));
     for (place, message) in wrong {
         raw.mistake(place, message);
     }
 }
 
-fn sqlite_uri(text: &str) -> Result<(), String> {
-    match text.strip_prefix(SQLITE) {
-        Some(path) if !path.is_empty() && !path.ends_with('/') => Ok(()),
-        _ => Err(format!("expected \"sqlite:///<file>\", found {text:?}")),
+fn catalog_uri(text: &str) -> Result<(), String> {
+    let account =
+        |id: &str| id.is_empty() || id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit());
+    match (text.strip_prefix(SQLITE), text.strip_prefix(GLUE)) {
+        (Some(path), _) if !path.is_empty() && !path.ends_with('/') => Ok(()),
+        (_, Some(id)) if account(id) => Ok(()),
+        _ => Err(format!(
+            "expected \"sqlite:///<file>\", \"glue://\" or \"glue://<account of 12 digits>\", \
+             found {text:?}"
+        )),
     }
 }
 
-fn local_path(text: &str) -> Result<(), String> {
-    match text.contains("://") {
-        true => Err(format!("expected a folder of this machine, found {text:?}")),
-        false => Ok(()),
+fn warehouse_place(text: &str) -> Result<(), String> {
+    match (text.starts_with(S3_SCHEME), text.contains("://")) {
+        (true, _) => Warehouse::parse_s3(text).map(|_| ()),
+        (_, true) => Err(format!(
+            "expected a folder of this machine or \"s3://<bucket>/<prefix>\", found {text:?}"
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -376,7 +422,7 @@ fn batch_fits(raw: &Raw) -> Option<(String, String)> {
     })
 }
 
-fn text<'a>(raw: &'a Raw, path: &[&str]) -> Option<&'a str> {
+pub(super) fn text<'a>(raw: &'a Raw, path: &[&str]) -> Option<&'a str> {
     match &raw.get(path)?.value {
         Value::Text(text) => Some(text),
         _ => None,
@@ -390,6 +436,13 @@ fn number(raw: &Raw, path: &[&str]) -> Option<u64> {
     }
 }
 
-fn count(raw: &Raw, path: &[&str]) -> Option<usize> {
+pub(super) fn duration(raw: &Raw, path: &[&str]) -> Option<Duration> {
+    match raw.get(path)?.value {
+        Value::Duration(duration) => Some(duration),
+        _ => None,
+    }
+}
+
+pub(super) fn count(raw: &Raw, path: &[&str]) -> Option<usize> {
     usize::try_from(number(raw, path)?).ok()
 }

@@ -1,6 +1,7 @@
 //! The config as a whole: a golden file, precedence, and every kind of mistake.
 
 use super::*;
+use weir_catalog::storage::Warehouse;
 use weir_ingest::resume::Start;
 
 use crate::config::raw::Inputs;
@@ -58,8 +59,8 @@ fn the_golden_file_holds_every_key() {
 #[test]
 fn a_small_file_gets_the_defaults() {
     let config = parse(&inputs(SMALL), Path::new("/srv/weir")).unwrap();
-    assert_eq!(config.warehouse, Path::new("/srv/weir/lake"));
-    assert_eq!(config.catalog.file, Path::new("/srv/weir/catalog.db"));
+    assert_eq!(config.warehouse, WarehouseAt::Folder("/srv/weir/lake".into()));
+    assert_eq!(config.catalog.place, CatalogPlace::Sqlite("/srv/weir/catalog.db".into()));
     assert_eq!(config.catalog.snapshots_max, 500);
     assert_eq!(config.kafka.bootstrap_servers, None);
     assert_eq!(config.ingest.memory_max, 160 << 20);
@@ -93,7 +94,8 @@ fn all_mistakes_are_told_at_once_each_with_its_place() {
     inputs.env.push(("WEIR__LOG__LEVLE".into(), "info".into()));
     inputs.flags.push(("--set kafka.x".into(), "kafka.x".into(), "1".into()));
     let expect = [
-        "weir.toml:2: `catalog.uri`: expected \"sqlite:///<file>\", found \"postgres://x\"",
+        "weir.toml:2: `catalog.uri`: expected \"sqlite:///<file>\", \"glue://\" or \"glue://<account \
+         of 12 digits>\", found \"postgres://x\"",
         "weir.toml:3: unknown key `catalog.nmae`; did you mean `catalog.name`?",
         "weir.toml:5: unknown key `ingest.flush.row_max`; did you mean `ingest.flush.rows_max`?",
         "weir.toml:6: `ingest.flush.interval`: expected a duration, a whole number with ms, s, m, h \
@@ -282,5 +284,44 @@ fn every_value_is_shown_with_its_origin() {
     ];
     for (key, value) in expect {
         assert_eq!(shown(key), value, "{key}");
+    }
+}
+
+#[test]
+fn a_lake_in_aws_needs_few_keys() {
+    let small = "warehouse = \"s3://lake/weir\"\n[catalog]\nuri = \"glue://\"\n";
+    let config = parse(&inputs(small), Path::new("/srv/weir")).unwrap();
+    let warehouse = Warehouse::S3 { bucket: "lake".into(), prefix: "weir".into() };
+    assert_eq!(config.warehouse, WarehouseAt::S3(warehouse));
+    assert_eq!(config.catalog.place, CatalogPlace::Glue(None));
+    assert_eq!((config.aws.keys, config.aws.timeout.as_secs()), (None, 60));
+    let shown = entries::entries(&raw::Raw::collect(&inputs(small)), Path::new("/srv/weir"));
+    assert_eq!(shown[0].value.as_deref(), Some("s3://lake/weir"));
+}
+
+#[test]
+fn what_aws_cannot_mean_is_told() {
+    let mistakes = |text: &str| {
+        let found = parse(&inputs(text), Path::new("/")).unwrap_err();
+        found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let told = mistakes(
+        "warehouse = \"lake\"\n[catalog]\nuri = \"glue://\"\n[aws]\naccess_key_id = \"a\"\n\
+         [glue]\nendpoint = \"glue.local\"\ndatabase_prefix = \"Prod-\"\n",
+    );
+    for part in [
+        "weir.toml:3: `catalog.uri`: tables in Glue have their files in S3",
+        "weir.toml:5: `aws.access_key_id` means nothing without `aws.secret_access_key`",
+        "weir.toml:7: `glue.endpoint`: expected \"https://<host>\"",
+        "weir.toml:8: `glue.database_prefix`: a database has lower case letters",
+    ] {
+        assert!(told.contains(part), "{part}\n{told}");
+    }
+    let told = mistakes(
+        "warehouse = \"s3://x/\"\n[catalog]\nuri = \"glue://12\"\n[aws]\naccess_key_id = \"a\"\n\
+         secret_access_key = \"plain\"\n",
+    );
+    for part in ["s3://<bucket>/<prefix>", "account of 12 digits", "by reference only"] {
+        assert!(told.contains(part), "{part}\n{told}");
     }
 }

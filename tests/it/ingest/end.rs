@@ -12,6 +12,24 @@ use weir_tests::stack::{Kafka, Producer};
 use super::{expect, holds};
 
 #[test]
+fn a_run_that_is_never_idle_commits_on() -> Result<()> {
+    let mut lab = Lab::new("end-busy", 1)?;
+    let run = lab.start(&["--set", "ingest.flush.interval=100ms", "ingest"])?;
+    let producer = lab.client()?.producer()?;
+    let (begun, mut sent) = (Instant::now(), 0);
+    while run.events(STREAM, "batch_committed").len() < 150 {
+        ensure!(begun.elapsed() < 2 * PATIENCE, "it commits no more:\n{}", run.said());
+        lab.send(&producer, 0, 1)?;
+        sent += 1;
+        std::thread::sleep(Duration::from_millis(60));
+    }
+    run.signal("TERM")?;
+    run.end(PATIENCE)?.expect(0)?;
+    lab.ingest(&[])?;
+    holds(&lab, sent)
+}
+
+#[test]
 fn ends_behind_markers_and_aborted_records_are_reached() -> Result<()> {
     let mut lab = Lab::new("end-markers", 4)?;
     let producer = Producer::transactional(lab.kafka.bootstrap(), &lab.topic)?;

@@ -162,8 +162,8 @@ impl Disk for SlowDisk {
 fn slow_lake(lab: &Lab) -> Result<Lake> {
     let (warehouse, catalog) = (lab.path().join("lake"), lab.path().join("catalog.db"));
     let mut lake = Lake::open_local(&warehouse, &catalog, "weir", LakeOptions::default())?;
-    lake.store = Arc::new(SyncedStore::new(Arc::new(SlowDisk), &lake.warehouse));
-    lake.io = storage::file_io(lake.store.clone());
+    lake.store = Arc::new(SyncedStore::new(Arc::new(SlowDisk), lake.warehouse.to_string()));
+    lake.io = storage::file_io(lake.store.clone(), lake.warehouse.clone());
     let pointer = SqlitePointer::open(&catalog, "weir", true)?;
     lake.backend = Arc::new(PointerBackend::new(pointer, lake.io.clone(), lake.env.clone()));
     Ok(lake)

@@ -59,8 +59,9 @@ fn rows_go_by_day_and_rejects_by_kafka_time() -> Result<()> {
 #[test]
 fn what_cannot_be_promised_is_refused() -> Result<()> {
     let lab = Lab::new("retain-wrong", 1)?;
+    lab.ingest(&[])?;
     let kept = lab.weir(&["--output", "human", "retain"])?;
-    ensure!(kept.stdout.contains("no retention") || kept.stdout.contains("no table"), "{kept:#?}");
+    ensure!(kept.stdout.contains("its contract has no retention"), "{kept:#?}");
     let promise =
         "version: 1.0.0\nslaProperties:\n  - property: retention\n    value: 3\n    unit: m\n";
     lab.write_contract("version: 1.0.0\n", promise)?;

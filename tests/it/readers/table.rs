@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use weir_catalog::commit::{Change, Committed, Decision, commit};
+use weir_catalog::commit::{Change, Committed, Decision, Receipt, commit};
 use weir_catalog::encode::ParquetFormat;
 use weir_catalog::{Base, Lake, LakeOptions};
-use weir_contract::contract;
+use weir_contract::contract::{self, Contract};
 use weir_contract::decode::{Decoder, Record};
 use weir_contract::names::{SourceId, TableName};
 use weir_contract::progress::{Progress, Step, Steps, Verdict};
@@ -57,38 +57,69 @@ impl AllTypes {
     }
 
     async fn fill(&self, commits: i64) -> Result<()> {
-        let warehouse = self.folder.path().join("lake");
-        let mut lake = open(&warehouse, &self.catalog())?;
+        let mut lake = open(&self.folder.path().join("lake"), &self.catalog())?;
         lake.format = Arc::new(ParquetFormat::with_group_rows(GROUP_ROWS));
+        let mut filler = Filler::new()?;
+        let mut base = filler.table(&lake).await?;
+        for number in 0..commits {
+            base = filler.commit(&lake, base, 0, number).await?.base;
+        }
+        Ok(())
+    }
+}
+
+/// Makes the table's rows in any lake, as one writer.
+pub struct Filler {
+    contract: Arc<Contract>,
+    source: SourceId,
+    decoder: Decoder,
+}
+
+impl Filler {
+    /// A writer.
+    pub fn new() -> Result<Filler> {
         let Ok(contract) = contract::parse("all_types.yaml", include_str!("all_types.yaml")) else {
             bail!("all_types.yaml is broken");
         };
         let contract = Arc::new(contract);
         let source =
             SourceId { cluster: "c".into(), topic: "all.types".into(), topic_id: "t".into() };
-        let mut decoder = Decoder::new(contract.clone(), &source.short());
-        let mut base = lake.ensure_raw(&contract, &TableName::raw("all.types")).await?;
-        for number in 0..commits {
-            let mut writer = DayWriter::new(lake.format.clone(), base.schema()?);
-            let from = number * RECORDS;
-            for offset in from..from + RECORDS {
-                push(&mut decoder, offset);
-            }
-            let chunk = decoder.finish((FIRST_MS + from) * 1000);
-            let rejected = chunk.rejected as i64;
-            writer.write(chunk)?;
-            let mut added = Vec::new();
-            for file in writer.finish()? {
-                added.push(lake.put_data_file(&base, file).await?);
-            }
-            let rows = RECORDS - rejected;
-            let step = Step { until: from + RECORDS, rows, rejected, ..Step::at(from) };
-            let steps = Steps::from([(source.to_string(), BTreeMap::from([(0, step)]))]);
-            let commit_id = format!("c{number}");
-            let change = Change { commit_id, stage: "ingest", added, ..Change::default() };
-            base = commit_once(&lake, base, &change, &steps).await?;
+        let decoder = Decoder::new(contract.clone(), &source.short());
+        Ok(Filler { contract, source, decoder })
+    }
+
+    /// The table, made where it is missing.
+    pub async fn table(&self, lake: &Lake) -> Result<Base> {
+        Ok(lake.ensure_raw(&self.contract, &TableName::raw("all.types")).await?)
+    }
+
+    /// Commit `number` of a partition: its [`RECORDS`].
+    pub async fn commit(
+        &mut self,
+        lake: &Lake,
+        base: Base,
+        partition: i32,
+        number: i64,
+    ) -> Result<Receipt> {
+        let mut writer = DayWriter::new(lake.format.clone(), base.schema()?);
+        let from = number * RECORDS;
+        for offset in from..from + RECORDS {
+            push(&mut self.decoder, partition, offset);
         }
-        Ok(())
+        let chunk = self.decoder.finish((FIRST_MS + from) * 1000);
+        let rejected = chunk.rejected as i64;
+        writer.write(chunk)?;
+        let mut added = Vec::new();
+        for file in writer.finish()? {
+            added.push(lake.put_data_file(&base, file).await?);
+        }
+        let rows = RECORDS - rejected;
+        let step = Step { until: from + RECORDS, rows, rejected, ..Step::at(from) };
+        let partitions = BTreeMap::from([(partition, step)]);
+        let steps = Steps::from([(self.source.to_string(), partitions)]);
+        let commit_id = format!("p{partition}c{number}");
+        let change = Change { commit_id, stage: "ingest", added, ..Change::default() };
+        commit_once(lake, base, &change, &steps).await
     }
 }
 
@@ -96,20 +127,20 @@ fn open(warehouse: &Path, catalog: &Path) -> Result<Lake> {
     Ok(Lake::open_local(warehouse, catalog, "weir", LakeOptions::default())?)
 }
 
-async fn commit_once(lake: &Lake, base: Base, change: &Change, steps: &Steps) -> Result<Base> {
+async fn commit_once(lake: &Lake, base: Base, change: &Change, steps: &Steps) -> Result<Receipt> {
     let mut decide =
         |_: &Base, progress: &Progress| match progress.advance(&change.commit_id, steps) {
             Verdict::Apply(next) => Decision::Advance(next),
             other => Decision::Decline(format!("{other:?}")),
         };
     match commit(lake, base, change, &mut decide).await? {
-        Committed::Done(receipt) => Ok(receipt.base),
+        Committed::Done(receipt) => Ok(receipt),
         Committed::Declined(why) => bail!("a commit was declined: {why}"),
     }
 }
 
 /// Each 25th record is broken; each third has a key, each fifth a trace.
-fn push(decoder: &mut Decoder, offset: i64) {
+fn push(decoder: &mut Decoder, partition: i32, offset: i64) {
     let value = match offset % 25 {
         24 => format!("{{\"type\":\"test.one\",\"broken\":{offset}").into_bytes(),
         _ => event(offset).into_bytes(),
@@ -118,7 +149,7 @@ fn push(decoder: &mut Decoder, offset: i64) {
     let trace = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".as_slice();
     let headers = [("traceparent", Some(trace)), ("empty", None)];
     decoder.push(&Record {
-        partition: 0,
+        partition,
         offset,
         timestamp_ms: Some(FIRST_MS + 30 * 86_400_000),
         key: (offset % 3 == 0).then_some(key.as_bytes()),

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use flate2::read::GzDecoder;
 use serde_json::Value;
-use weir_catalog::backend::{Pointer, Swap};
+use weir_catalog::backend::{Loaded, Pointer, Swap};
 use weir_catalog::error::{CatalogError, Result};
 use weir_catalog::storage::Disk;
 use weir_contract::names::{TableName, key};
@@ -142,17 +142,18 @@ impl Pointer for SimPointer {
         Ok(self.lock().tables.get(name).cloned())
     }
 
-    async fn insert(&self, name: &TableName, location: &str) -> Swap {
+    async fn insert(&self, name: &TableName, new: &Loaded) -> Swap {
         turn().await;
         let mut state = self.lock();
         if state.tables.contains_key(name) {
             return Swap::Conflict("it exists".into());
         }
-        state.tables.insert(name.clone(), location.into());
+        state.tables.insert(name.clone(), new.location.clone());
         Swap::Done
     }
 
-    async fn swap(&self, name: &TableName, old: &str, new: &str) -> Swap {
+    async fn swap(&self, name: &TableName, old: &str, new: &Loaded) -> Swap {
+        let new = new.location.as_str();
         turn().await;
         if self.fault(40) {
             return Swap::Failed(CatalogError::retry("the catalog is busy"));

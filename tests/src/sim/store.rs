@@ -14,7 +14,7 @@ use object_store::{
 use weir_catalog::backend::PointerBackend;
 use weir_catalog::encode::{FileFormat, ParquetFormat};
 use weir_catalog::env::Env;
-use weir_catalog::storage::{SyncedStore, file_io};
+use weir_catalog::storage::{SyncedStore, Warehouse, file_io};
 use weir_catalog::{Lake, LakeOptions};
 
 use super::disk::SimDisk;
@@ -28,10 +28,11 @@ pub const WAREHOUSE: &str = "/lake";
 
 /// A lake as one process sees it.
 pub fn lake(disk: &SimDisk, pointer: &SimPointer, env: Env, rng: &Rng, parquet: bool) -> Arc<Lake> {
+    let warehouse = Warehouse::Local(WAREHOUSE.into());
     let synced = SyncedStore::new(Arc::new(disk.clone()), WAREHOUSE);
     let store = SimStore { inner: synced, disk: disk.clone(), env: env.clone(), rng: rng.clone() };
     let store: Arc<dyn ObjectStore> = Arc::new(store);
-    let io = file_io(store.clone());
+    let io = file_io(store.clone(), warehouse.clone());
     let backend = Arc::new(PointerBackend::new(pointer.clone(), io.clone(), env.clone()));
     let format: Arc<dyn FileFormat> =
         if parquet { Arc::new(ParquetFormat::default()) } else { Arc::new(LineFormat) };
@@ -41,7 +42,7 @@ pub fn lake(disk: &SimDisk, pointer: &SimPointer, env: Env, rng: &Rng, parquet: 
         attempts_max: 5,
         ..LakeOptions::default()
     };
-    Arc::new(Lake { env, store, io, backend, warehouse: WAREHOUSE.into(), options, format })
+    Arc::new(Lake { env, store, io, backend, warehouse, options, format })
 }
 
 #[derive(Debug)]

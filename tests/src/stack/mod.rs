@@ -4,12 +4,20 @@
 mod access_list;
 mod authority;
 mod client;
+mod glue;
+mod http;
 mod jars;
 mod kafka;
+mod moto;
 mod process;
 mod secure;
+mod tap;
 
 pub use authority::{Authority, Certificate};
 pub use client::{Client, Delivered, Message, Producer};
+pub use glue::GlueServer;
+pub use http::{HttpServer, Reply, Request};
 pub use kafka::{Kafka, KafkaOptions};
+pub use moto::{BUCKET, Moto};
 pub use secure::{SecureKafka, USERS};
+pub use tap::{Fault, Tap};

@@ -1,10 +1,12 @@
 {{ config(dedup=['event_source', 'event_id']) }}
 
--- What a machine said of a payment, a delivery or a refund, one row per event.
+-- Payments, deliveries and refunds of vending machines, one row per event.
+-- Codes of currencies in capitals, whatever was sent.
 select
     _source,
     _partition,
     _offset,
+    _kafka_time,
     event_source,
     event_id,
     event_type,
@@ -12,23 +14,25 @@ select
     date_trunc('day', event_time) as event_day,
     _kafka_time - event_time > interval '5 minutes' as is_late,
     machine_id,
-    site_id,
     in_maintenance,
     transaction_id,
     selection,
     product_id,
     price,
-    currency,
+    upper(currency) as currency,
     payment_method,
     payment_outcome,
     payment_fail_status,
     paid_amount,
     change_amount,
+    payer_id,
     vend_mode,
     vend_outcome,
     vend_fail_status,
     refund_outcome,
     refund_reason,
     refund_amount,
+    non_refunded_amount,
+    site_id,
     trace_id
 from {{ source('raw', 'vending_sales') }}

@@ -13,7 +13,7 @@ pub mod testing;
 use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::Value;
-use weir_contract::names::TableName;
+use weir_contract::names::{NAMESPACE_MART, NAMESPACE_STAGING, TableName};
 use weir_contract::yaml::{Diagnostic, Format, Position, nearest};
 
 use crate::graph::Graph;
@@ -23,13 +23,12 @@ use config::ProjectFile;
 pub use config::variables;
 use described::Note;
 pub use described::{DataTest, Given, Row, Severity, TestKind, UnitTest};
-pub use settings::Settings;
+pub use settings::{Materialized, Settings};
 
 /// The file of the project's own settings.
 pub const PROJECT_FILE: &str = "project.yml";
 /// Folder → namespace of its models.
-const FOLDERS: [(&str, &str); 2] = [("staging", "staging"), ("marts", MART)];
-const MART: &str = "mart";
+const FOLDERS: [(&str, &str); 2] = [("staging", NAMESPACE_STAGING), ("marts", NAMESPACE_MART)];
 const TESTS: &str = "tests";
 
 const FORMAT: Format =
@@ -200,13 +199,15 @@ impl Reading {
             settings.apply(&note.config, &mut mistakes);
         }
         settings.apply(&settings::header(file, header), &mut mistakes);
-        if relation.namespace == MART && settings.readers.is_empty() {
+        if relation.namespace == NAMESPACE_MART && settings.readers.is_empty() {
             let message = "nobody is said to read this mart; name its readers in the YAML beside it, \
                            config: {meta: {readers: [...]}}, or remove it";
             mistakes.push(top(&file.path, message.to_string()));
         }
-        let rules =
-            Rules { named_columns: relation.namespace == MART, unique_key: &settings.unique_key };
+        let rules = Rules {
+            named_columns: relation.namespace == NAMESPACE_MART,
+            unique_key: &settings.unique_key,
+        };
         let place = |at| Place { file: file.path.clone(), at };
         mistakes.extend(lint::lint(&sql, rules).into_iter().map(|(at, m)| place(at).says(m)));
         self.mistakes.extend(mistakes);

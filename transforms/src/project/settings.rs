@@ -11,9 +11,21 @@ use super::{Place, SourceFile};
 /// All keys that may be set.
 const KEYS: [&str; 5] = ["materialized", "tags", "unique_key", "dedup", "meta"];
 
+/// What becomes of a model's rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Materialized {
+    /// Nothing: it is its SELECT wherever it is named.
+    #[default]
+    View,
+    /// A table, whose rows each build makes anew.
+    Table,
+}
+
 /// How a model is built, and by whom it is owned and read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
+    /// What becomes of its rows.
+    pub materialized: Materialized,
     /// Words by which it can be selected.
     pub tags: BTreeSet<String>,
     /// Columns of which no two of its rows have the same values.
@@ -117,13 +129,18 @@ impl Settings {
     fn set(&mut self, key: &str, value: &Given) -> Result<(), String> {
         let texts = || value.texts().ok_or_else(|| format!("`{key}` is a text or a list of texts"));
         match key {
-            "materialized" => match value {
-                Given::Text(text) if text == "view" => Ok(()),
-                Given::Text(text) => {
-                    Err(format!("`materialized` is \"view\", not {}", quoted(text)))
-                }
-                _ => Err("`materialized` is \"view\"".into()),
-            },
+            "materialized" => {
+                self.materialized = match value {
+                    Given::Text(text) if text == "view" => Materialized::View,
+                    Given::Text(text) if text == "table" => Materialized::Table,
+                    Given::Text(text) => {
+                        let text = quoted(text);
+                        return Err(format!("`materialized` is \"view\" or \"table\", not {text}"));
+                    }
+                    _ => return Err("`materialized` is \"view\" or \"table\"".into()),
+                };
+                Ok(())
+            }
             "tags" => {
                 self.tags.extend(texts()?);
                 Ok(())

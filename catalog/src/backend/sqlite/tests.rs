@@ -8,6 +8,7 @@ use weir_contract::class::ErrorClass;
 
 use super::open::CREATE_TABLES;
 use super::*;
+use crate::testing::loaded_at as at;
 
 fn name() -> TableName {
     TableName { namespace: "raw".into(), name: "t".into() }
@@ -22,10 +23,10 @@ async fn the_pointer_is_inserted_once_and_swapped_only_from_where_it_is() {
     let folder = TempDir::new().unwrap();
     let pointer = open(&folder.path().join("c.db")).unwrap();
     assert_eq!(pointer.get(&name()).await.unwrap(), None);
-    assert!(matches!(pointer.insert(&name(), "m0").await, Swap::Done));
-    assert!(matches!(pointer.insert(&name(), "mx").await, Swap::Conflict(_)));
-    assert!(matches!(pointer.swap(&name(), "m0", "m1").await, Swap::Done));
-    assert!(matches!(pointer.swap(&name(), "m0", "m2").await, Swap::Conflict(_)));
+    assert!(matches!(pointer.insert(&name(), &at("m0")).await, Swap::Done));
+    assert!(matches!(pointer.insert(&name(), &at("mx")).await, Swap::Conflict(_)));
+    assert!(matches!(pointer.swap(&name(), "m0", &at("m1")).await, Swap::Done));
+    assert!(matches!(pointer.swap(&name(), "m0", &at("m2")).await, Swap::Conflict(_)));
     assert_eq!(pointer.get(&name()).await.unwrap().as_deref(), Some("m1"));
     assert_eq!(pointer.list().await.unwrap(), [name()]);
 
@@ -58,15 +59,15 @@ async fn catalogs_in_one_file_and_views_are_kept_apart() {
     let path = folder.path().join("c.db");
     let here = open(&path).unwrap();
     let there = SqlitePointer::open(&path, "other", true).unwrap();
-    assert!(matches!(here.insert(&name(), "m0").await, Swap::Done));
+    assert!(matches!(here.insert(&name(), &at("m0")).await, Swap::Done));
     assert_eq!(there.get(&name()).await.unwrap(), None);
     let db = Connection::open(&path).unwrap();
     db.execute("UPDATE iceberg_tables SET iceberg_type = 'VIEW'", []).unwrap();
     assert!(here.list().await.unwrap().is_empty());
-    assert!(matches!(here.swap(&name(), "m0", "m1").await, Swap::Conflict(_)));
+    assert!(matches!(here.swap(&name(), "m0", &at("m1")).await, Swap::Conflict(_)));
     // A row of a V0 catalog that was upgraded.
     db.execute("UPDATE iceberg_tables SET iceberg_type = NULL", []).unwrap();
-    assert!(matches!(here.swap(&name(), "m0", "m1").await, Swap::Done));
+    assert!(matches!(here.swap(&name(), "m0", &at("m1")).await, Swap::Done));
 }
 
 #[tokio::test]
@@ -74,25 +75,25 @@ async fn a_locked_catalog_is_a_known_failure_that_may_be_retried() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("c.db");
     let pointer = open(&path).unwrap();
-    assert!(matches!(pointer.insert(&name(), "m0").await, Swap::Done));
+    assert!(matches!(pointer.insert(&name(), &at("m0")).await, Swap::Done));
     let quick = Duration::from_millis(50);
     pointer.shared.connection.lock().unwrap().busy_timeout(quick).unwrap();
     let other = Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    match pointer.swap(&name(), "m0", "m1").await {
+    match pointer.swap(&name(), "m0", &at("m1")).await {
         Swap::Failed(e) => assert_eq!(e.class(), ErrorClass::Retry),
         swap => panic!("{swap:?}"),
     }
     assert_eq!(pointer.get(&name()).await.unwrap().as_deref(), Some("m0"), "readers are not held");
     other.execute_batch("ROLLBACK").unwrap();
-    assert!(matches!(pointer.swap(&name(), "m0", "m1").await, Swap::Done));
+    assert!(matches!(pointer.swap(&name(), "m0", &at("m1")).await, Swap::Done));
 }
 
 #[tokio::test]
 async fn a_failed_commit_is_unknown_and_the_next_one_works() {
     let folder = TempDir::new().unwrap();
     let pointer = open(&folder.path().join("c.db")).unwrap();
-    assert!(matches!(pointer.insert(&name(), "m0").await, Swap::Done));
+    assert!(matches!(pointer.insert(&name(), &at("m0")).await, Swap::Done));
     let refuse = |refuse| {
         let connection = pointer.shared.connection.lock().unwrap();
         connection.pragma_update(None, "foreign_keys", "ON").unwrap();
@@ -111,10 +112,10 @@ async fn a_failed_commit_is_unknown_and_the_next_one_works() {
         }
     };
     refuse(true);
-    let swap = pointer.swap(&name(), "m0", "m1").await;
+    let swap = pointer.swap(&name(), "m0", &at("m1")).await;
     assert!(matches!(&swap, Swap::Unknown(why) if why.contains("COMMIT")), "{swap:?}");
     refuse(false);
-    assert!(matches!(pointer.swap(&name(), "m0", "m1").await, Swap::Done));
+    assert!(matches!(pointer.swap(&name(), "m0", &at("m1")).await, Swap::Done));
 }
 
 fn refused(path: &Path, create: bool) -> (ErrorClass, String) {

@@ -175,30 +175,30 @@ impl Maintain<'_> {
             true => Order::Reference(reference_key(base).unwrap_or_default()),
             false => Order::raw(schema.iceberg(), day),
         };
-        // One half sorts, the other holds the file that is being written.
-        let half = self.options.memory_bytes / 2;
-        let mut rows = sort::sorted(self.lake, base, inputs, &order, half).await?;
+        // A half holds the file that is being written, a quarter sorts, the rest is what nobody counts.
+        let (half, quarter) = (self.options.memory_bytes / 2, self.options.memory_bytes / 4);
+        let mut rows = sort::sorted(self.lake, base, inputs, &order, quarter).await?;
         let format = ParquetFormat::for_sorted();
         let sequence = inputs.iter().map(Found::sequence).max().unwrap_or(0);
-        let (mut outputs, mut written): (Vec<NewFile>, u64) = (Vec::new(), 0);
-        let mut encoder: Option<Box<dyn FileEncoder>> = None;
+        let mut outputs =
+            Outputs { files: Vec::new(), rows: 0, bytes_per_row: bytes_per_row(inputs) };
+        let mut encoder: Option<(Box<dyn FileEncoder>, u64)> = None;
         while let Some(batch) = rows.try_next().await? {
-            let file = match &mut encoder {
-                Some(file) => file,
-                None => encoder.insert(format.encoder(&schema, day)?),
+            let (file, of_file) = match &mut encoder {
+                Some(open) => open,
+                None => encoder.insert((format.encoder(&schema, day)?, 0)),
             };
             file.write(&batch)?;
-            written += batch.num_rows() as u64;
-            let full = file.encoded() as u64 >= target || file.memory() >= half;
-            if let Some(file) = encoder.take_if(|_| full) {
-                let new = self.lake.put_data_file(base, file.finish()?).await?;
-                outputs.push(new.in_place_of(sequence));
+            *of_file += batch.num_rows() as u64;
+            let full = outputs.is_full(*of_file, target) || file.memory() >= half;
+            if let Some((file, _)) = encoder.take_if(|_| full) {
+                outputs.add(self.lake.put_data_file(base, file.finish()?).await?, sequence);
             }
         }
-        if let Some(file) = encoder {
-            let new = self.lake.put_data_file(base, file.finish()?).await?;
-            outputs.push(new.in_place_of(sequence));
+        if let Some((file, _)) = encoder {
+            outputs.add(self.lake.put_data_file(base, file.finish()?).await?, sequence);
         }
+        let written = outputs.rows;
         let read: u64 = inputs.iter().map(Found::rows).sum();
         if written != read {
             return Err(CatalogError::bad_data(format!(
@@ -209,7 +209,7 @@ impl Maintain<'_> {
                 base.name
             )));
         }
-        Ok(outputs)
+        Ok(outputs.files)
     }
 
     /// Commits a unit, less the groups that others touched. `planned_on` is the snapshot in which all inputs
@@ -258,6 +258,32 @@ impl Maintain<'_> {
         report.lost += 1;
         (self.listen)(&MaintainEvent::Lost { files: inputs.len() });
     }
+}
+
+/// What was written in the place of a group.
+struct Outputs {
+    files: Vec<NewFile>,
+    rows: u64,
+    /// Bytes that a row takes, about: as in the inputs first, then as in the last file that was written.
+    bytes_per_row: f64,
+}
+
+impl Outputs {
+    /// Whether so many rows make a file of `target` bytes.
+    fn is_full(&self, rows: u64, target: u64) -> bool {
+        rows as f64 * self.bytes_per_row >= target as f64
+    }
+
+    fn add(&mut self, file: NewFile, sequence: i64) {
+        self.rows += file.rows();
+        self.bytes_per_row = file.size() as f64 / file.rows().max(1) as f64;
+        self.files.push(file.in_place_of(sequence));
+    }
+}
+
+fn bytes_per_row(files: &[Found]) -> f64 {
+    let (bytes, rows) = files.iter().fold((0, 0), |(b, r), f| (b + f.bytes(), r + f.rows()));
+    bytes as f64 / rows.max(1) as f64
 }
 
 fn change(groups: &[Written], commit_id: &str) -> Change {

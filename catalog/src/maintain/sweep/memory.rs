@@ -7,7 +7,6 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 use serde::{Deserialize, Serialize};
 
 use super::plan::Memory;
-use crate::storage::object_path;
 use crate::{Base, CatalogError, Lake, Result};
 
 /// The file's name.
@@ -33,7 +32,7 @@ struct Shape {
 ///
 /// Errors: what the storage says, but for a file that is not there.
 pub async fn read(lake: &Lake, base: &Base) -> Result<Memory> {
-    let path = path(base)?;
+    let path = path(lake, base)?;
     let failed = |e| CatalogError::storage(format!("reading {path}"), e);
     let bytes = match lake.store.get(&path).await {
         Ok(found) => found.bytes().await.map_err(failed)?,
@@ -53,7 +52,7 @@ pub async fn read(lake: &Lake, base: &Base) -> Result<Memory> {
 
 /// Replaces what is remembered.
 pub async fn write(lake: &Lake, base: &Base, memory: Memory) -> Result<()> {
-    let path = path(base)?;
+    let path = path(lake, base)?;
     let shape = Shape {
         v: VERSION,
         table_uuid: base.metadata().uuid().to_string(),
@@ -66,6 +65,6 @@ pub async fn write(lake: &Lake, base: &Base, memory: Memory) -> Result<()> {
     Ok(())
 }
 
-fn path(base: &Base) -> Result<Path> {
-    object_path(&format!("{}/metadata/{FILE}", base.metadata().location()))
+fn path(lake: &Lake, base: &Base) -> Result<Path> {
+    lake.warehouse.object_path(&format!("{}/metadata/{FILE}", base.metadata().location()))
 }

@@ -23,7 +23,6 @@ use super::report::{MaintainEvent, Sweep};
 use crate::backend::Outcome;
 use crate::commit::delete_old_metadata;
 use crate::look::as_of::show_time;
-use crate::storage::object_path;
 use crate::{Base, CatalogError, Result};
 use plan::{Listed, Plan, plan};
 use reach::Reach;
@@ -75,17 +74,23 @@ impl Maintain<'_> {
         Ok(())
     }
 
+    fn folder(&self, base: &Base) -> Result<Path> {
+        self.lake.warehouse.object_path(base.metadata().location())
+    }
+
     /// Why the table is not swept, if it is not.
     async fn spared(&self, base: &Base) -> Result<Option<String>> {
         let property = base.metadata().properties().get(GC_PROPERTY);
         if property.is_some_and(|value| value.eq_ignore_ascii_case("false")) {
             return Ok(Some(format!("its property {GC_PROPERTY} is false")));
         }
-        let folder = folder(base)?;
+        let folder = self.folder(base)?;
         for name in self.lake.tables().await?.into_iter().filter(|name| *name != base.name) {
             let Some(other) = self.lake.table(&name).await? else { continue };
             // One that lies elsewhere, in another storage even, shares no folder with it.
-            let Ok(place) = object_path(other.metadata().location()) else { continue };
+            let Ok(place) = self.lake.warehouse.object_path(other.metadata().location()) else {
+                continue;
+            };
             if place.prefix_matches(&folder) || folder.prefix_matches(&place) {
                 return Ok(Some(format!("it shares its folder with {name}")));
             }
@@ -94,7 +99,7 @@ impl Maintain<'_> {
     }
 
     async fn list(&self, base: &Base) -> Result<Vec<Listed>> {
-        let root = folder(base)?;
+        let root = self.folder(base)?;
         let mut listed = Vec::new();
         for name in FOLDERS {
             let folder = root.clone().join(name);
@@ -142,7 +147,7 @@ impl Maintain<'_> {
         report: &mut Sweep,
     ) -> Result<()> {
         (self.listen)(&MaintainEvent::Sweeping { files: plan.delete.len() });
-        let root = folder(base)?;
+        let root = self.folder(base)?;
         for position in &plan.delete {
             let file = &listed[*position];
             let path = Path::parse(format!("{root}/{}", file.path));
@@ -173,10 +178,6 @@ impl Sweep {
         self.files += positions.len() as u64;
         self.bytes += positions.iter().map(|position| listed[*position].bytes).sum::<u64>();
     }
-}
-
-fn folder(base: &Base) -> Result<Path> {
-    object_path(base.metadata().location())
 }
 
 #[cfg(test)]

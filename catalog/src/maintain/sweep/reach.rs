@@ -9,7 +9,6 @@ use object_store::ObjectStoreExt;
 
 use crate::backend::{Loaded, read_metadata};
 use crate::manifests::manifests_of;
-use crate::storage::object_path;
 use crate::{Base, CatalogError, Lake, Result};
 
 /// The names of all files that are referred to.
@@ -110,7 +109,7 @@ impl Reach {
 }
 
 async fn stands(lake: &Lake, location: &str) -> Result<bool> {
-    match lake.store.head(&object_path(location)?).await {
+    match lake.store.head(&lake.warehouse.object_path(location)?).await {
         Ok(_) => Ok(true),
         Err(object_store::Error::NotFound { .. }) => Ok(false),
         Err(e) => Err(CatalogError::storage(format!("looking for {location}"), e)),

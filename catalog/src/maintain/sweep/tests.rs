@@ -9,7 +9,7 @@ use iceberg::spec::{SnapshotReference, SnapshotRetention};
 use tempfile::TempDir;
 use weir_contract::names::TableName;
 
-use super::super::{MaintainOptions, Report};
+use super::super::MaintainOptions;
 use super::*;
 use crate::Lake;
 use crate::foreign::{self, current, ingest, short, update};
@@ -20,36 +20,40 @@ const HOURS: Duration = Duration::from_secs(3_600);
 
 struct World {
     _folder: TempDir,
+    /// As writers see it: the library stamps metadata by the machine's clock.
     lake: Lake,
+    /// As the sweeper sees it, by the clock that is moved.
+    later: Lake,
     clock: Arc<MovedClock>,
 }
 
 impl World {
     async fn new() -> World {
-        let (folder, mut lake, _) = foreign::lake().await;
+        let (folder, lake, _) = foreign::lake().await;
         let clock = Arc::new(MovedClock::default());
-        lake.env.clock = clock.clone();
-        World { _folder: folder, lake, clock }
+        let mut later = lake.clone();
+        later.env.clock = clock.clone();
+        World { _folder: folder, lake, later, clock }
     }
 
-    async fn maintain(&self, dry_run: bool) -> Report {
-        let options = MaintainOptions { age_min: 900 * 24 * HOURS, ..MaintainOptions::default() };
-        let maintain = Maintain {
-            lake: &self.lake,
+    /// One look, as `weir maintain` makes it at last.
+    async fn look(&self, dry_run: bool) -> Sweep {
+        let mut maintain = Maintain {
+            lake: &self.later,
             table: name(),
-            options,
+            options: MaintainOptions::default(),
             dry_run,
             until_ms: None,
             shutdown: Default::default(),
             listen: &mut |_| {},
         };
-        let (report, result) = maintain.run().await;
-        result.unwrap();
+        let mut report = Sweep::default();
+        maintain.sweep(&mut report).await.unwrap();
         report
     }
 
     async fn sweep(&self) -> Sweep {
-        self.maintain(false).await.sweep
+        self.look(false).await
     }
 
     /// A data file that never comes to be committed.
@@ -60,7 +64,7 @@ impl World {
     }
 
     async fn stands(&self, location: &str) -> bool {
-        self.lake.store.head(&object_path(location).unwrap()).await.is_ok()
+        self.lake.store.head(&self.lake.warehouse.object_path(location).unwrap()).await.is_ok()
     }
 }
 
@@ -75,7 +79,7 @@ async fn two_looks_a_day_apart_and_nothing_that_is_referred_to() {
     assert_eq!(world.sweep().await.files, 0);
     assert!(world.stands(&orphan).await);
     world.clock.pass(2 * HOURS);
-    let dry = world.maintain(true).await.sweep;
+    let dry = world.look(true).await;
     assert_eq!((dry.files, dry.waiting), (1, 0));
     assert!(world.stands(&orphan).await, "a dry run deleted");
     let swept = world.sweep().await;
@@ -139,7 +143,7 @@ async fn what_snapshots_tags_deletes_and_the_log_refer_to_outlives_every_sweep()
     // Expired snapshots had their lists, and merged manifests their own files.
     world.clock.pass(25 * HOURS);
     world.sweep().await;
-    let lists = world.maintain(true).await.sweep;
+    let lists = world.look(true).await;
     assert_eq!(lists.files, 0, "{lists:?}");
     assert!(lists.listed < 80, "nothing was swept away: {lists:?}");
 }
@@ -152,7 +156,7 @@ async fn a_table_made_anew_a_lost_memory_and_a_damaged_one_begin_the_wait_anew()
     world.sweep().await;
     let base = current(&world.lake).await;
     let memory = format!("{}/metadata/weir-unreferenced.json", base.metadata().location());
-    let path = object_path(&memory).unwrap();
+    let path = world.lake.warehouse.object_path(&memory).unwrap();
     let text = world.lake.store.get(&path).await.unwrap().bytes().await.unwrap();
     let text = String::from_utf8(text.to_vec()).unwrap();
     let other = text.replace(&base.metadata().uuid().to_string(), &uuid::Uuid::nil().to_string());
@@ -179,7 +183,12 @@ async fn strangers_asked_for_and_shared_folders_are_spared() {
     let orphan = world.orphan().await;
     let base = current(&world.lake).await;
     let hint = format!("{}/metadata/version-hint.text", base.metadata().location());
-    world.lake.store.put(&object_path(&hint).unwrap(), "1".into()).await.unwrap();
+    world
+        .lake
+        .store
+        .put(&world.lake.warehouse.object_path(&hint).unwrap(), "1".into())
+        .await
+        .unwrap();
     assert_eq!(world.sweep().await.strangers, 1);
     world.clock.pass(25 * HOURS);
 
@@ -219,7 +228,7 @@ async fn who_was_suspended_with_files_on_its_way_does_not_bring_them_in() {
         added: vec![file],
         ..Default::default()
     };
-    let refused = testing::advance(&world.lake, base, &change, &testing::steps(0, 10, 11)).await;
+    let refused = testing::advance(&world.later, base, &change, &testing::steps(0, 10, 11)).await;
     assert_eq!(refused.unwrap_err().class(), weir_contract::class::ErrorClass::Retry);
     let report = verify(&world.lake, &name(), &VerifyOptions::default()).await.unwrap();
     assert!(report.ok, "{report}");

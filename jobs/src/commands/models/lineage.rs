@@ -5,9 +5,9 @@ use std::fmt::Write;
 use serde_json::json;
 use weir_transforms::lineage::columns;
 
-use super::{Models, made};
 use crate::cli;
 use crate::failure::Failure;
+use crate::models::{Models, made};
 use crate::session::{Done, Session};
 
 /// Tells from which columns those of models come.

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 use weir_transforms::compile::iceberg_type;
 use weir_transforms::data_test;
 
-use super::{Models, made};
 use crate::cli;
 use crate::failure::Failure;
+use crate::models::{Models, made};
 use crate::output::Column;
 use crate::session::{Done, Session};
 

@@ -1,17 +1,13 @@
-//! `weir show`, and the session over a lake in which models are known.
-
-use std::collections::BTreeMap;
+//! `weir show`.
 
 use arrow::array::RecordBatch;
 use arrow::util::pretty::pretty_format_batches;
-use weir_catalog::Lake;
-use weir_catalog::session::{SessionOptions, over};
-use weir_transforms::engine::{Engine, Rows};
+use weir_transforms::engine::Rows;
 
-use super::Models;
 use crate::cli;
-use crate::commands::lake;
 use crate::failure::Failure;
+use crate::lake::open as lake;
+use crate::models::Models;
 use crate::rows::{objects, shown};
 use crate::session::{Done, Session};
 
@@ -22,9 +18,8 @@ pub fn run(asked: &cli::Show, session: &mut Session) -> Result<Done, Failure> {
     let rows = session.block_on(async {
         let models = Models::load(&config, Some(&lake), asked.vars.as_deref()).await?;
         let name = models.named(&asked.model)?;
-        let relation = &models.project.models[&name].relation;
-        let engine = engine(&models, &lake).await?;
-        let rows = engine.rows(&format!("select * from {relation}"), asked.limit).await;
+        let engine = models.runner(&lake).engine().await.map_err(Failure::catalog)?;
+        let rows = engine.rows(&models.compiled[&name].sql, asked.limit).await;
         rows.map_err(|e| Failure::catalog(e).at(&models.project.models[&name].path))
     })?;
     session.output.result("rows", rows.count());
@@ -36,15 +31,6 @@ pub fn run(asked: &cli::Show, session: &mut Session) -> Result<Done, Failure> {
     }
     session.output.say(pretty(rows)?)?;
     Ok(Done::Done)
-}
-
-/// A session over the lake with the models as names.
-pub async fn engine(models: &Models, lake: &Lake) -> Result<Engine, Failure> {
-    let context = over(lake, &SessionOptions::default()).map_err(Failure::catalog)?;
-    let inputs = models.inputs.iter();
-    let inputs: BTreeMap<_, _> =
-        inputs.map(|input| (input.name.clone(), input.provider.clone())).collect();
-    Engine::open(context, &models.project, &models.compiled, inputs).await.map_err(Failure::catalog)
 }
 
 /// The rows as a table for people.

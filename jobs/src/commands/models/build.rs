@@ -1,0 +1,29 @@
+//! `weir run` and `weir build`.
+
+use crate::cli;
+use crate::failure::Failure;
+use crate::lake::open as lake;
+use crate::models::Models;
+use crate::models::screen::stamped;
+use crate::models::steps::Run;
+use crate::session::{Done, Session};
+
+/// Builds tables, parents first; with their tests, if `tested`.
+pub fn run(asked: &cli::Run, tested: bool, session: &mut Session) -> Result<Done, Failure> {
+    let config = session.config()?;
+    let lake = lake(&config, false)?;
+    let runtime = session.runtime()?;
+    runtime.block_on(async {
+        let vars = asked.selection.vars.as_deref();
+        let models = Models::load(&config, Some(&lake), vars).await?;
+        let chosen = models.chosen(&asked.selection)?;
+        let order = models.project.graph().order().unwrap_or_default();
+        let order: Vec<String> = order.into_iter().filter(|name| chosen.contains(name)).collect();
+        session.output.say(stamped(&models.found()))?;
+        let mut run = Run::new(&models, &lake, &order, tested, asked);
+        for (at, name) in order.iter().enumerate() {
+            run.model(name, &order[..=at], tested, &mut session.output).await?;
+        }
+        run.end(run.is_idle() && asked.exit_99_when_idle, &mut session.output)
+    })
+}

@@ -1,0 +1,152 @@
+//! Where the suite's lakes are.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
+use weir_catalog::aws::{AwsKeys, AwsOptions, Identity};
+use weir_catalog::backend::{GlueOptions, GluePointer};
+use weir_catalog::env::Env;
+use weir_catalog::storage::{S3Options, Warehouse};
+use weir_catalog::verify::{VerifyOptions, verify};
+use weir_catalog::{CatalogAt, Lake, LakeOptions};
+use weir_tests::stack::{BUCKET, GlueServer, Moto, Tap};
+
+/// How long the tests let a request take.
+pub const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A place for one lake. Each call of `lake` is another process's view of it.
+pub enum Place {
+    /// A folder of this machine and SQLite.
+    Local(tempfile::TempDir),
+    /// A Glue of our own, files in memory.
+    Glue(Box<GlueServer>, Arc<dyn ObjectStore>),
+    /// moto, through a tap.
+    Moto(Box<Tap>, String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Place::Local(_) => "SQLite",
+            Place::Glue(..) => "our Glue",
+            Place::Moto(..) => "moto",
+        })
+    }
+}
+
+/// Runs a test in all of them, in each alone.
+pub fn in_all<F: Future<Output = Result<()>>>(test: impl Fn(Arc<Place>) -> F) -> Result<()> {
+    for place in [Place::local()?, Place::glue()?, Place::moto()?] {
+        let name = place.to_string();
+        runtime()?.block_on(test(Arc::new(place))).with_context(|| name)?;
+    }
+    Ok(())
+}
+
+/// A runtime of several threads.
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build()?)
+}
+
+/// The moto that all tests share.
+pub fn moto() -> Result<&'static Moto> {
+    static MOTO: OnceLock<std::result::Result<Moto, String>> = OnceLock::new();
+    let moto = MOTO.get_or_init(|| Moto::start().map_err(|e| format!("{e:#}")));
+    moto.as_ref().map_err(|e| anyhow::anyhow!("{e}"))
+}
+
+/// Who the tests are.
+pub fn identity() -> AwsOptions {
+    AwsOptions {
+        region: Some("us-east-1".into()),
+        keys: Some(AwsKeys { id: "test".into(), secret: "test".into(), token: None }),
+        role: None,
+        timeout: TIMEOUT,
+        retries_max: 3,
+    }
+}
+
+/// The server at `endpoint`, for S3.
+pub fn s3_at(endpoint: &str) -> S3Options {
+    S3Options { endpoint: Some(endpoint.into()), path_style: true, ..S3Options::default() }
+}
+
+/// A name that no other test has.
+pub fn fresh() -> String {
+    format!("t{}", uuid::Uuid::new_v4().simple())
+}
+
+impl Place {
+    fn local() -> Result<Place> {
+        Ok(Place::Local(tempfile::tempdir()?))
+    }
+
+    /// A Glue of our own.
+    pub fn glue() -> Result<Place> {
+        Ok(Place::Glue(Box::new(GlueServer::start()?), Arc::new(InMemory::new())))
+    }
+
+    /// A prefix of the shared moto, by a tap of its own.
+    pub fn moto() -> Result<Place> {
+        Ok(Place::Moto(Box::new(Tap::before(&moto()?.endpoint())?), fresh()))
+    }
+
+    /// What fails and notes calls on the way to the catalog.
+    pub fn tap(&self) -> &Tap {
+        match self {
+            Place::Local(_) => panic!("there is none before SQLite"),
+            Place::Glue(server, _) => &server.tap,
+            Place::Moto(tap, _) => tap,
+        }
+    }
+
+    /// The lake, as a process that has just started sees it.
+    pub fn lake(&self) -> Result<Lake> {
+        let options = LakeOptions::default();
+        match self {
+            Place::Local(folder) => {
+                let at = folder.path();
+                Ok(Lake::open_local(&at.join("lake"), &at.join("c.db"), "weir", options)?)
+            }
+            Place::Glue(server, store) => {
+                let warehouse = s3_warehouse("weir")?;
+                let glue = glue_at(&server.tap.endpoint(), "");
+                let (who, env) = (Identity::new(&identity())?, Env::system());
+                let pointer = GluePointer::new(&who, glue, warehouse.clone(), env.clone())?;
+                Ok(Lake::of(env, store.clone(), warehouse, pointer, options))
+            }
+            Place::Moto(tap, prefix) => {
+                let glue = CatalogAt::Glue(glue_at(&tap.endpoint(), &format!("{prefix}_")));
+                let (who, s3) = (identity(), s3_at(&tap.endpoint()));
+                Ok(Lake::open_s3(s3_warehouse(prefix)?, &who, &s3, glue, options)?)
+            }
+        }
+    }
+
+    /// Fails unless every record is there exactly once.
+    pub async fn verify_clean(&self) -> Result<()> {
+        let table = super::table();
+        let report = verify(&self.lake()?, &table, &VerifyOptions::default()).await?;
+        ensure!(report.findings.is_empty(), "{self}: {:?}", report.findings);
+        Ok(())
+    }
+}
+
+fn glue_at(endpoint: &str, prefix: &str) -> GlueOptions {
+    GlueOptions {
+        endpoint: Some(endpoint.into()),
+        database_prefix: prefix.into(),
+        ..GlueOptions::default()
+    }
+}
+
+/// `s3://lake/<prefix>`.
+pub fn s3_warehouse(prefix: &str) -> Result<Warehouse> {
+    let parsed = Warehouse::parse_s3(&format!("s3://{BUCKET}/{prefix}"));
+    parsed.map_err(|why| anyhow::anyhow!("{why}"))
+}

@@ -1,0 +1,160 @@
+//! S3 that fails, lies and refuses, between the store and moto.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use object_store::path::Path;
+use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutResult};
+use weir_catalog::CatalogError;
+use weir_catalog::aws::{AwsRole, Identity};
+use weir_catalog::storage::S3Store;
+use weir_contract::class::ErrorClass;
+use weir_tests::stack::{BUCKET, Fault, Tap};
+
+use super::place::{TIMEOUT, fresh, identity, moto, runtime, s3_at};
+
+const PUT: &str = "s3:PutObject";
+
+fn store(tap: &Tap, bucket: &str) -> Result<S3Store> {
+    Ok(S3Store::new(bucket, &Identity::new(&identity())?, &s3_at(&tap.endpoint()))?)
+}
+
+async fn create(store: &S3Store, key: &str, bytes: &'static str) -> Result<PutResult, Error> {
+    store.put_opts(&Path::from(key), bytes.into(), PutMode::Create.into()).await
+}
+
+async fn read(store: &S3Store, key: &str) -> Result<String> {
+    let bytes = store.get(&Path::from(key)).await?.bytes().await?;
+    Ok(String::from_utf8(bytes.to_vec())?)
+}
+
+#[test]
+fn what_passes_is_tried_again() -> Result<()> {
+    let tap = Tap::before(&moto()?.endpoint())?;
+    runtime()?.block_on(async {
+        let store = store(&tap, BUCKET)?;
+        for fault in [
+            Fault::Refuse(500, "<Error><Code>InternalError</Code></Error>".into()),
+            Fault::Refuse(503, "<Error><Code>SlowDown</Code></Error>".into()),
+            Fault::CutBefore,
+        ] {
+            let key = fresh();
+            tap.fault(PUT, fault.clone());
+            create(&store, &key, "whole").await.with_context(|| format!("{fault:?}"))?;
+            tap.fault("s3:GetObject", fault);
+            ensure!(read(&store, &key).await? == "whole");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_put_whose_answer_was_lost_is_not_taken_for_anothers() -> Result<()> {
+    let tap = Tap::before(&moto()?.endpoint())?;
+    runtime()?.block_on(async {
+        let store = store(&tap, BUCKET)?;
+        let slow = Fault::Slow(TIMEOUT + Duration::from_millis(500));
+        for fault in [Fault::CutAfter, Fault::LieAfter(500, String::new()), slow] {
+            let key = fresh();
+            tap.fault(PUT, fault.clone());
+            // The repetition finds the name taken: by what we had written.
+            create(&store, &key, "ours").await.with_context(|| format!("{fault:?}"))?;
+            ensure!(read(&store, &key).await? == "ours");
+            // A name that is really another's stays it.
+            let taken = create(&store, &key, "mine").await;
+            ensure!(matches!(taken, Err(Error::AlreadyExists { .. })), "{taken:?}");
+            ensure!(read(&store, &key).await? == "ours");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn of_those_who_race_for_a_name_one_wins() -> Result<()> {
+    let tap = Tap::before(&moto()?.endpoint())?;
+    runtime()?.block_on(async {
+        for _ in 0..5 {
+            let (store, key) = (store(&tap, BUCKET)?, fresh());
+            let names = ["one", "two", "three", "four"];
+            let tries = names.map(|bytes| {
+                let (store, key) = (store.clone(), key.clone());
+                tokio::spawn(async move { create(&store, &key, bytes).await.map(|_| bytes) })
+            });
+            let mut winners = Vec::new();
+            for tried in tries {
+                winners.extend(tried.await?.ok());
+            }
+            ensure!(winners.len() == 1, "{winners:?}");
+            ensure!(read(&store, &key).await? == winners[0]);
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn refusals_have_their_class_and_say_what_to_do() -> Result<()> {
+    let tap = Tap::before(&moto()?.endpoint())?;
+    let refused = |bucket: &str, fault: Option<Fault>| {
+        let store = store(&tap, bucket)?;
+        if let Some(fault) = fault {
+            tap.fault(PUT, fault);
+        }
+        let put = runtime()?.block_on(create(&store, &fresh(), "x"));
+        let error = put.err().context("it was put")?;
+        Ok::<_, anyhow::Error>(CatalogError::storage("writing", error))
+    };
+    let error = refused("nobodys-bucket", None)?;
+    ensure!(error.class() == ErrorClass::BadConfig, "{error}");
+    ensure!(error.message().contains("s3://nobodys-bucket/"), "{error}");
+    let denied = Fault::Refuse(403, "<Error><Code>AccessDenied</Code></Error>".into());
+    let error = refused(BUCKET, Some(denied))?;
+    ensure!(error.class() == ErrorClass::Denied, "{error}");
+    ensure!(error.message().contains("s3:PutObject on s3://lake/"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn objects_are_listed_and_deleted() -> Result<()> {
+    use futures::TryStreamExt;
+    let tap = Tap::before(&moto()?.endpoint())?;
+    runtime()?.block_on(async {
+        let (store, folder) = (store(&tap, BUCKET)?, fresh());
+        for name in ["a", "b/c", "event_day=2026-11-21/d"] {
+            create(&store, &format!("{folder}/{name}"), "x").await?;
+        }
+        let prefix = Path::from(folder.as_str());
+        let list = || store.list(Some(&prefix)).map_ok(|o| o.location).try_collect::<Vec<_>>();
+        ensure!(list().await?.len() == 3, "{:?}", list().await?);
+        for path in list().await? {
+            store.delete(&path).await?;
+        }
+        ensure!(list().await?.is_empty());
+        let gone = store.get(&prefix.clone().join("a")).await;
+        ensure!(matches!(gone, Err(Error::NotFound { .. })), "{gone:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_role_is_assumed_for_every_call() -> Result<()> {
+    let tap = Tap::before(&moto()?.endpoint())?;
+    let arn = "arn:aws:iam::123456789012:role/weir".to_string();
+    let role = AwsRole { arn, external_id: Some("x".into()), sts_endpoint: Some(tap.endpoint()) };
+    let who = weir_catalog::aws::AwsOptions { role: Some(role), ..identity() };
+    runtime()?.block_on(async {
+        let store = S3Store::new(BUCKET, &Identity::new(&who)?, &s3_at(&tap.endpoint()))?;
+        let key = fresh();
+        create(&store, &key, "by a role").await?;
+        ensure!(read(&store, &key).await? == "by a role");
+        let asked = tap.calls().iter().filter(|call| *call == "sts:AssumeRole").count();
+        ensure!(asked == 1, "asked {asked} times: {:?}", tap.calls());
+        let denied = Fault::Refuse(403, "<Error><Code>AccessDenied</Code></Error>".into());
+        tap.fault("sts:AssumeRole", denied);
+        let store = S3Store::new(BUCKET, &Identity::new(&who)?, &s3_at(&tap.endpoint()))?;
+        let error = create(&store, &fresh(), "x").await.err().context("it was put")?;
+        let error = CatalogError::storage("writing", error);
+        ensure!(error.class() == ErrorClass::Denied, "{error}");
+        ensure!(error.message().contains("sts:AssumeRole of arn:aws:iam"), "{error}");
+        Ok(())
+    })
+}

@@ -1,0 +1,136 @@
+//! A service of AWS that notes every call by its IAM action, and fails where a test wants it to:
+//! a stand-in of our own, or a tap in front of another server.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::http::{HttpServer, Reply, Request, forward};
+
+/// What happens to one call.
+#[derive(Debug, Clone)]
+pub enum Fault {
+    /// It is refused with this status and body, and not done.
+    Refuse(u16, String),
+    /// The connection breaks before it is done.
+    CutBefore,
+    /// It is done, and the connection breaks without an answer.
+    CutAfter,
+    /// It is done, and the answer is this one all the same.
+    LieAfter(u16, String),
+    /// It is done, and the answer comes so much later.
+    Slow(Duration),
+}
+
+#[derive(Default)]
+struct State {
+    calls: Vec<String>,
+    /// By action, in order.
+    faults: VecDeque<(String, Fault)>,
+}
+
+impl State {
+    fn take(&mut self, action: &str) -> Option<Fault> {
+        let at = self.faults.iter().position(|(of, _)| of == action)?;
+        self.faults.remove(at).map(|(_, fault)| fault)
+    }
+}
+
+/// The service. Dropped, it ends.
+pub struct Tap {
+    server: HttpServer,
+    state: Arc<Mutex<State>>,
+}
+
+impl Tap {
+    /// In front of the server at `endpoint`.
+    pub fn before(endpoint: &str) -> Result<Tap> {
+        let endpoint = endpoint.to_string();
+        Tap::on(move |request| forward(&endpoint, request).ok())
+    }
+
+    /// Over a stand-in of our own.
+    pub fn on(answer: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Result<Tap> {
+        let state: Arc<Mutex<State>> = Arc::default();
+        let noted = state.clone();
+        let server = HttpServer::start(move |request| {
+            let action = action(&request);
+            let fault = {
+                let mut state = lock(&noted);
+                state.calls.push(action.clone());
+                state.take(&action)
+            };
+            let plain = |status, body: String| Reply {
+                status,
+                body: body.into_bytes(),
+                ..Reply::default()
+            };
+            match fault {
+                None => answer(&request),
+                Some(Fault::Refuse(status, body)) => Some(plain(status, body)),
+                Some(Fault::CutBefore) => None,
+                Some(Fault::CutAfter) => {
+                    answer(&request);
+                    None
+                }
+                Some(Fault::LieAfter(status, body)) => {
+                    answer(&request);
+                    Some(plain(status, body))
+                }
+                Some(Fault::Slow(wait)) => {
+                    let reply = answer(&request);
+                    std::thread::sleep(wait);
+                    reply
+                }
+            }
+        })?;
+        Ok(Tap { server, state })
+    }
+
+    /// Where to reach it.
+    pub fn endpoint(&self) -> String {
+        self.server.endpoint()
+    }
+
+    /// The next call of `action`, for example `glue:UpdateTable`, meets this.
+    pub fn fault(&self, action: &str, fault: Fault) {
+        lock(&self.state).faults.push_back((action.into(), fault));
+    }
+
+    /// The actions of all calls so far, in order.
+    pub fn calls(&self) -> Vec<String> {
+        lock(&self.state).calls.clone()
+    }
+
+    /// Forgets the calls so far.
+    pub fn forget(&self) {
+        lock(&self.state).calls.clear();
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The IAM action that a request needs.
+fn action(request: &Request) -> String {
+    if let Some(target) = request.header("x-amz-target") {
+        let (service, operation) = target.split_once('.').unwrap_or(("", target));
+        let service = service.to_lowercase();
+        return format!("{}:{operation}", service.strip_prefix("aws").unwrap_or(&service));
+    }
+    let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+    let key = path.trim_matches('/').contains('/');
+    match (request.method.as_str(), key) {
+        ("POST", _) if query.starts_with("delete") => "s3:DeleteObject",
+        ("POST", false) => "sts:AssumeRole",
+        ("PUT", true) => "s3:PutObject",
+        ("GET" | "HEAD", true) => "s3:GetObject",
+        ("DELETE", true) => "s3:DeleteObject",
+        ("GET", false) => "s3:ListBucket",
+        _ => "s3:other",
+    }
+    .to_string()
+}

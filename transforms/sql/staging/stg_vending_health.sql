@@ -1,0 +1,37 @@
+{{ config(dedup=['event_source', 'event_id']) }}
+
+-- Heartbeats, boots and status reports of vending machines, one row per event.
+select
+    _source,
+    _partition,
+    _offset,
+    _kafka_time,
+    event_source,
+    event_id,
+    event_type,
+    event_time,
+    date_trunc('day', event_time) as event_day,
+    _kafka_time - event_time > interval '5 minutes' as is_late,
+    machine_id,
+    in_maintenance,
+    working_status,
+    eva_dts_active_codes,
+    boot_reason,
+    firmware_version,
+    uptime_s,
+    power,
+    voltage_v,
+    temperature_c,
+    refrigeration_temperature_c,
+    door_open,
+    motors_installed_count,
+    motors_faulty_count,
+    coin_sensor_status,
+    bill_sensor_status,
+    product_sensor_status,
+    cpu_pct,
+    memory_pct,
+    disk_pct,
+    site_id,
+    trace_id
+from {{ source('raw', 'vending_health') }}
