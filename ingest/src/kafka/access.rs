@@ -32,7 +32,7 @@ pub(super) enum Cause {
     Token,
     /// It has another SASL mechanism.
     Mechanism,
-    /// Its listener asks for no SASL.
+    /// Its listener asks for no SASL; or, of a client that was let in, for no new token so early.
     NoSasl,
     /// Its listener asks for SASL, and we offer none.
     OnlySasl,
@@ -158,6 +158,8 @@ pub(super) struct Heard {
     finding: Option<String>,
     /// The last failure.
     last: Option<String>,
+    /// It was that a broker which had answered closed the connection, as one does that wants SASL.
+    hung_up: bool,
 }
 
 impl Heard {
@@ -167,7 +169,9 @@ impl Heard {
             let found = found.replacen(") verification callback failed", "", 1);
             self.finding = Some(format!("certificate {}", found.trim()));
         } else if let Some((_, failure)) = line.split_once("FAIL: ") {
+            let failure = failure.split_once("]: ").map_or(failure, |(_, failure)| failure);
             self.last = Some(short(failure));
+            self.hung_up = failure.contains("Disconnected") && failure.contains("in state UP");
         }
     }
 
@@ -285,13 +289,12 @@ fn misunderstanding(
     given: &BTreeMap<String, String>,
 ) -> Option<Cause> {
     let protocol = given.get("security.protocol").map_or("PLAINTEXT", String::as_str);
-    let tls = protocol.to_ascii_uppercase().ends_with("SSL");
+    let protocol = protocol.to_ascii_uppercase();
+    let (sasl, tls) = (protocol.starts_with("SASL"), protocol.ends_with("SSL"));
     match bootstrap.split(',').find_map(|server| listener::speaks(server, SHOW)) {
         Some(Speaks::Tls) if !tls => Some(Cause::OnlyTls),
         Some(Speaks::Plaintext) if tls => Some(Cause::NoTls),
-        _ if heard.last.as_deref().is_some_and(|l| l.contains("might require SASL")) => {
-            Some(Cause::OnlySasl)
-        }
+        _ if heard.hung_up && !sasl => Some(Cause::OnlySasl),
         _ => None,
     }
 }

@@ -96,7 +96,6 @@ pub(super) fn advice(code: Code) -> &'static str {
              records up to there and accept the loss"
         }
         Code::TopicAuthorizationFailed => "; allow READ and DESCRIBE on the topic",
-        Code::GroupAuthorizationFailed => "; allow READ on the group",
         _ => "",
     }
 }

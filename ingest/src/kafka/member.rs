@@ -317,8 +317,10 @@ impl KafkaSource {
 
     /// An error that is no answer to a call.
     fn heed(&mut self, at: Option<(i32, i64)>, failure: &Failure) -> Result<(), SourceError> {
-        if let Some(cause) = self.heard.error(failure) {
-            return self.refused(cause);
+        match self.heard.error(failure) {
+            // It was let in before: the connection is made anew.
+            None | Some(Cause::NoSasl) => {}
+            Some(cause) => return self.refused(cause),
         }
         match errors::meaning(failure.code) {
             Meaning::Down => {

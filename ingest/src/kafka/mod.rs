@@ -132,14 +132,17 @@ fn identify(
 
 /// The error of a call that failed: topic, broker, what was tried, why, what to do.
 fn explain(settings: &KafkaSettings, what: &str, failure: &Failure) -> SourceError {
+    let advice = match failure.code {
+        Code::GroupAuthorizationFailed => format!("; allow READ on the group {}", settings.group),
+        code => errors::advice(code).to_string(),
+    };
     SourceError::new(
         errors::class(failure.code),
         format!(
-            "cannot {what} (topic {}, Kafka at {}): {}{}",
+            "cannot {what} (topic {}, Kafka at {}): {}{advice}",
             settings.topic,
             settings.bootstrap,
             failure.message.trim_end_matches('.'),
-            errors::advice(failure.code)
         ),
     )
 }
