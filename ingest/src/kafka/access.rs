@@ -294,7 +294,8 @@ fn misunderstanding(
     match bootstrap.split(',').find_map(|server| listener::speaks(server, SHOW)) {
         Some(Speaks::Tls) if !tls => Some(Cause::OnlyTls),
         Some(Speaks::Plaintext) if tls => Some(Cause::NoTls),
-        _ if heard.hung_up && !sasl => Some(Cause::OnlySasl),
+        // Whoever is there and speaks our language, and hangs up on us all the same.
+        Some(_) if heard.hung_up && !sasl => Some(Cause::OnlySasl),
         _ => None,
     }
 }
