@@ -1,6 +1,7 @@
 //! Topics as the cluster has them, and new ones.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{
     AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication,
@@ -18,6 +19,8 @@ use crate::topics::Found;
 
 /// The broker decides.
 const BROKERS_DEFAULT: i32 = -1;
+/// How long before brokers are asked again whether they show a new topic.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// An administrator of one cluster.
 pub struct KafkaAdmin {
@@ -131,10 +134,27 @@ impl KafkaAdmin {
             AdminOptions::new().request_timeout(Some(ANSWER)).operation_timeout(Some(ANSWER));
         let answers = self.client.create_topics([&topic], &options).await;
         match answers.map_err(|e| self.failed(&what, &e))?.pop() {
-            Some(Ok(_)) => Ok(true),
+            Some(Ok(_)) => {
+                self.until_shown(name).await?;
+                Ok(true)
+            }
             Some(Err((_, Code::TopicAlreadyExists))) => Ok(false),
             Some(Err((_, code))) => Err(self.refused(&what, code)),
             None => Err(self.refused(&what, Code::Fail)),
+        }
+    }
+
+    /// Waits until brokers show a topic that their controller has made: whoever asks for it next finds it.
+    async fn until_shown(&self, name: &str) -> Result<(), SourceError> {
+        let began = Instant::now();
+        loop {
+            let metadata = self.client.inner().fetch_metadata(None, ANSWER);
+            let metadata = metadata.map_err(|e| self.failed("ask for the topics", &e))?;
+            let shown = metadata.topics().iter().any(|topic| topic.name() == name);
+            if shown || began.elapsed() >= ANSWER {
+                return Ok(());
+            }
+            tokio::time::sleep(AGAIN).await;
         }
     }
 
