@@ -57,13 +57,13 @@ fn a_token_lets_every_command_in() -> Result<()> {
 
 #[test]
 fn a_token_is_renewed_while_ingest_runs() -> Result<()> {
-    let mut door = door("bearer-renewed", &token(15)?)?;
+    let mut door = door("bearer-renewed", &token(40)?)?;
     door.lab.produce(0, 20)?;
     let mut weir = Running::start(&mut door.command(&with_token(&["ingest"])))?;
     weir.until("the first are in the table", |w| w.committed(STREAM) == 20)?;
     door.write("token", &token(600)?)?;
     // The broker ends what has not shown a new token by then.
-    std::thread::sleep(Duration::from_secs(20));
+    std::thread::sleep(Duration::from_secs(45));
     door.lab.produce(1, 20)?;
     weir.until("the others are in the table", |w| w.committed(STREAM) == 40)?;
     ensure!(weir.events(STREAM, "client_rebuilt").is_empty(), "rebuilt: {}", weir.said());

@@ -122,8 +122,6 @@ fn a_user_who_may_not_read_or_write() -> Result<()> {
     for command in [&["ingest"][..], &["lag"], &["contracts", "infer", &topic]] {
         door.weir(command)?.expect(1)?.says(&[&topic, "allow READ and DESCRIBE on the topic"])?;
     }
-    let simulate = ["simulate", "--kafka", "--for", "1m", "--stream", STREAM];
-    door.weir(&simulate)?.expect(1)?.says(&[&topic, "allow WRITE and DESCRIBE"])?;
     door.weir(&["topics", "--create"])?.expect(1)?.says(&[&topic, "CREATE"])?;
 
     door.lab.produce(0, 10)?;
