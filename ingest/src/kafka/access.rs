@@ -60,10 +60,12 @@ impl Cause {
         if says(&["alert bad certificate", "alert certificate", "alert unknown ca"]) {
             return Some(Cause::OurCertificate);
         }
+        // What RFC 7628 has a server say of a token.
+        if says(&["\"invalid_token\""]) {
+            return Some(Cause::Token);
+        }
         match code {
             Code::UnsupportedSASLMechanism => Some(Cause::Mechanism),
-            // What RFC 7628 has a server say of a token.
-            Code::SaslAuthenticationFailed if says(&["invalid_token"]) => Some(Cause::Token),
             Code::SaslAuthenticationFailed => Some(Cause::Credentials),
             Code::Authentication if says(&["Unsupported SASL mechanism"]) => Some(Cause::Mechanism),
             Code::Authentication if says(&["not valid in current SASL state"]) => {
