@@ -136,7 +136,7 @@ impl Linter<'_> {
         if CHANCE.contains(&name) {
             let message = format!(
                 "`{name}` gives another value at every run, and the same events would not give the \
-                 same rows again; derive the value from columns, for example by sha256"
+                 same rows again; derive the value from columns, such as the record id"
             );
             self.say(span, message);
         }
