@@ -7,6 +7,7 @@ mod evolve;
 mod fleet;
 mod foreign;
 mod history;
+mod increments;
 mod ingest;
 mod kafka;
 mod maintain;

@@ -1,9 +1,11 @@
-{{ config(unique_key=['machine_id']) }}
+{{ config(
+    materialized='incremental', incremental_strategy='merge', unique_key=['machine_id']
+) }}
 
 -- When each machine was last heard of, on any stream, and for how long it has been silent since, by
 -- the last event of the whole fleet instead of the clock. Machines of the reference that never
 -- spoke are here too. It reads raw rows: what was sent twice changes no maximum. A table of the
--- current state: it needs its own last row and what is new.
+-- current state: a build makes it of its own last rows and what is new.
 with streams as (
     select
         machine_id,
@@ -77,6 +79,12 @@ with streams as (
         max(_kafka_time) as last_kafka_at
     from {{ source('raw', 'vending_logs') }}
     group by machine_id
+    {%- if is_incremental() %}
+    union all
+    select machine_id, last_event_at, last_heartbeat_at, last_vend_at, last_kafka_at
+    from {{ this }}
+    where last_event_at is not null
+    {%- endif %}
 ),
 
 seen as (

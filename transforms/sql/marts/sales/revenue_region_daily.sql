@@ -1,4 +1,8 @@
-{{ config(unique_key=['revenue_date', 'region', 'currency']) }}
+{{ config(
+    materialized='incremental', incremental_strategy='microbatch',
+    event_time='revenue_date', batch_size='day', lookback=7,
+    unique_key=['revenue_date', 'region', 'currency']
+) }}
 
 -- Revenue per day, region and currency, and how it compares with the seven days before: a rule
 -- looks for regions that sell far less than they did. Longer history: the seven days before.
