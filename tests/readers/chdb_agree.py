@@ -9,6 +9,7 @@ Prints one JSON object that counts what was compared; exit 1 with the first disa
 import datetime
 import decimal
 import json
+import os
 import sys
 
 import chdb
@@ -31,6 +32,8 @@ class Chdb:
 
     def __init__(self, table):
         folder = table.location().removeprefix("file://")
+        # ClickHouse reads files only below where it runs.
+        os.chdir(os.path.dirname(folder))
         metadata = table.metadata_location.removeprefix("file://").removeprefix(folder + "/")
         self.source = f"icebergLocal('{folder}', SETTINGS iceberg_metadata_file_path='{metadata}')"
 

@@ -88,6 +88,8 @@ class Trino:
 
     def run(self, sql, session=""):
         headers = {"X-Trino-User": "weir", "X-Trino-Time-Zone": "UTC", "X-Trino-Session": session}
+        # Without it times come with milliseconds.
+        headers["X-Trino-Client-Capabilities"] = "PARAMETRIC_DATETIME"
         request = urllib.request.Request(self.endpoint + "/v1/statement", sql.encode(), headers)
         rows = []
         while True:

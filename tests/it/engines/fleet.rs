@@ -128,6 +128,7 @@ impl Fleet {
         let repository = repository.display();
         text += &format!(
             "\n[kafka]\nbootstrap_servers = \"{bootstrap}\"\ngroup_prefix = \"{prefix}\"\n\n\
+             [ingest]\nmemory_max = \"256MiB\"\n\n\
              [privacy]\nhash_key = \"file:{folder}/hash.key\"\n\n\
              [transforms]\nfolder = \"{repository}/transforms/sql\"\n"
         );
@@ -274,6 +275,13 @@ impl Fleet {
         let (code, findings) = self.verify(table)?;
         ensure!(code == 0 && findings.is_empty(), "verify of {table} found: {findings:#?}");
         Ok(())
+    }
+
+    /// The id of a table's newest snapshot.
+    pub fn newest(&self, table: &str) -> Result<String> {
+        let done = self.weir(&["--output", "json", "snapshots", table])?.expect(0)?;
+        let last: Value = serde_json::from_str(done.stdout.lines().last().context("none")?)?;
+        Ok(last["snapshot"].as_str().context("no id")?.to_string())
     }
 
     /// One number out of one query.

@@ -9,7 +9,6 @@ use weir_tests::running::Running;
 
 use super::asked::{ENGINES, Engines};
 use super::fleet::{At, Fleet};
-use super::laptop::newest;
 use super::page::Table;
 use crate::backends::place::moto;
 
@@ -83,7 +82,7 @@ impl Beside<'_> {
         ensure!(self.rows()? > before, "nothing was ingested");
         let table = self.writer.table;
         let all = self.fleet.count(&format!(
-            "SELECT sum(n) FROM (SELECT max(_offset) + 1 AS n FROM {table} GROUP BY _partition)"
+            "SELECT sum(n) FROM (SELECT max(_offset) + 1 AS n FROM {table} GROUP BY _kafka_partition)"
         ))?;
         ensure!(self.rows()? == all - self.deleted, "rows are lost or doubled");
         Ok(())
@@ -102,9 +101,9 @@ impl Beside<'_> {
     /// Rows go: a finding until somebody says why.
     fn delete(&mut self, engines: &mut Engines) -> Result<()> {
         let (table, named) = (self.writer.table, self.fleet.named(self.writer.table));
-        let rows = "WHERE _partition = 0 AND _offset BETWEEN 30 AND 33";
+        let rows = "WHERE _kafka_partition = 0 AND _offset BETWEEN 30 AND 33";
         self.writer.run(engines, &format!("DELETE FROM {named} {rows}"))?;
-        let snapshot = newest(self.fleet, table)?;
+        let snapshot = self.fleet.newest(table)?;
         self.deleted += 4;
         self.goes_on()?;
         let (code, findings) = self.fleet.verify(table)?;
@@ -118,7 +117,7 @@ impl Beside<'_> {
     /// A row is written anew, the same as before.
     fn update(&mut self, engines: &mut Engines) -> Result<()> {
         let named = self.fleet.named(self.writer.table);
-        let rows = "WHERE _partition = 0 AND _offset BETWEEN 40 AND 49";
+        let rows = "WHERE _kafka_partition = 0 AND _offset BETWEEN 40 AND 49";
         let update = format!("UPDATE {named} SET machine_id = machine_id {rows}");
         self.writer.run(engines, &update)?;
         self.clean()

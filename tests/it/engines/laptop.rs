@@ -1,6 +1,6 @@
 //! The laptop's lake, a folder and SQLite: opened by Trino and Spark through their JDBC catalogs.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use super::asked::{ENGINES, Engines};
 use super::fleet::{At, Fleet};
@@ -12,18 +12,19 @@ fn the_laptops_lake_is_opened_by_jdbc() -> Result<()> {
     let mut engines = Engines::shared()?;
     // Their catalog has the name that our lake has in the database.
     let mut fleet = Fleet::new("weir", At::Laptop, &mut engines)?;
-    let first = history(&mut fleet)?;
+    let before = history(&mut fleet)?;
     let mut page = Table::new("laptop", &["trino", "spark", "duckdb"]);
-    read(&mut engines, &fleet, &mut page, &first)?;
+    read(&mut engines, &fleet, &mut page, &before)?;
     for (by, table) in ENGINES.iter().zip(["raw.vending_health", "raw.vending_inventory"]) {
-        let before = fleet.count(&format!("SELECT count(*) FROM {table}"))?;
+        let rows = fleet.count(&format!("SELECT count(*) FROM {table}"))?;
         let named = fleet.named(table);
-        engines.sql(by, &format!("DELETE FROM {named} WHERE _partition = 0 AND _offset < 3"))?;
+        engines
+            .sql(by, &format!("DELETE FROM {named} WHERE _kafka_partition = 0 AND _offset < 3"))?;
         let after = fleet.count(&format!("SELECT count(*) FROM {table}"))?;
-        ensure!(after == before - 3, "{by}: {before} rows, then {after}");
+        ensure!(after == rows - 3, "{by}: {rows} rows, then {after}");
         let (code, findings) = fleet.verify(table)?;
         ensure!(code == 1 && !findings.is_empty(), "{by}: verify did not notice");
-        let newest = newest(&fleet, table)?;
+        let newest = fleet.newest(table)?;
         fleet
             .weir(&["verify", table, "--acknowledge", &newest, "--reason", "a test"])?
             .expect(0)?;
@@ -32,12 +33,4 @@ fn the_laptops_lake_is_opened_by_jdbc() -> Result<()> {
         page.note(by, "deletes rows; `weir verify` notices, ingest goes on", "yes".into())?;
     }
     page.settle()
-}
-
-/// The id of a table's newest snapshot.
-pub fn newest(fleet: &Fleet, table: &str) -> Result<String> {
-    let done = fleet.weir(&["--output", "json", "snapshots", table])?.expect(0)?;
-    let last = done.stdout.lines().last().context("no snapshot")?;
-    let last: serde_json::Value = serde_json::from_str(last)?;
-    Ok(last["snapshot"].as_str().context("no id")?.to_string())
 }

@@ -14,13 +14,14 @@ const COUNTS: &str = "raw.lab_counts";
 const READERS: [&str; 3] = ["trino", "spark", "duckdb"];
 const KNOWN: [Known; 0] = [];
 
-/// All that a fleet has: three ingests of every stream, reference tables, marts, tags, an evolved table.
+/// All that a fleet has: three ingests of every stream, reference tables, marts, a tag, an evolved table;
+/// the snapshot before that.
 pub fn history(fleet: &mut Fleet) -> Result<String> {
     fleet.weir(&["seed"])?.expect(0)?;
     fleet.counts(7, "1.25", 20)?;
     fleet.live(1, 6, &[])?;
     fleet.weir(&["tag", SALES, "audit"])?.expect(0)?;
-    fleet.weir(&["tag", COUNTS, "before"])?.expect(0)?;
+    let before = fleet.newest(COUNTS)?;
     fleet.contract(&crate::evolve::new())?;
     fleet.result(&["contracts", "apply", CHANGING])?;
     fleet.counts(1 << 40, "1234567890.12", 20)?;
@@ -29,9 +30,7 @@ pub fn history(fleet: &mut Fleet) -> Result<String> {
     fleet.weir(&["run", "--select", "+revenue_daily +machine_health_hourly"])?.expect(0)?;
     runtime()?.block_on(fleet.all_types(3))?;
     fleet.weir(&["verify"])?.expect(0)?;
-    let before = fleet.weir(&["--output", "json", "snapshots", COUNTS])?.expect(0)?;
-    let first: Value = serde_json::from_str(before.stdout.lines().next().context("none")?)?;
-    Ok(first["snapshot"].as_str().context("no id")?.to_string())
+    Ok(before)
 }
 
 /// Fails at the first table that a reader sees otherwise; how much was read.
@@ -52,7 +51,7 @@ fn of<'a>(tables: &'a [String], namespace: &'a str) -> Vec<String> {
 }
 
 /// Everything that is asked of a reader.
-pub fn read(engines: &mut Engines, fleet: &Fleet, page: &mut Table, first: &str) -> Result<()> {
+pub fn read(engines: &mut Engines, fleet: &Fleet, page: &mut Table, before: &str) -> Result<()> {
     let tables = fleet.tables()?;
     ensure!(of(&tables, "raw.").len() == 14 && of(&tables, "ref.").len() == 5, "{tables:?}");
     ensure!(of(&tables, "mart.").len() >= 2, "{tables:?}");
@@ -67,8 +66,9 @@ pub fn read(engines: &mut Engines, fleet: &Fleet, page: &mut Table, first: &str)
         }
         let mut evolved = fleet.about("rows", by, COUNTS);
         let now = engines.ask(&evolved);
-        evolved["at"] = json!({"id": first});
+        evolved["at"] = json!({"id": before});
         let seen = now.and_then(|_| engines.ask(&evolved));
+        ensure!(seen.as_ref().is_ok_and(|seen| seen["rows"] == 20), "{by}: {seen:?}");
         page.see(by, "a table whose columns were added and widened, now and before", seen, &KNOWN)?;
     }
     for by in ENGINES {
@@ -117,9 +117,9 @@ fn every_table_is_read_as_we_read_it() -> Result<()> {
     let endpoint = moto()?.endpoint();
     let at = At::Glue { glue: endpoint.clone(), s3: endpoint };
     let mut fleet = Fleet::new("lake", at, &mut engines)?;
-    let first = history(&mut fleet)?;
+    let before = history(&mut fleet)?;
     let mut page = Table::new("reads", &READERS);
-    read(&mut engines, &fleet, &mut page, &first)?;
+    read(&mut engines, &fleet, &mut page, &before)?;
 
     let done = fleet.result(&["--set", "maintain.age_min=0s", "maintain"])?;
     let inputs = done["tables"][SALES]["compaction"]["inputs"].as_i64();

@@ -79,7 +79,8 @@ fn a_lake_stands_in_it_and_is_read_from_it() -> Result<()> {
     }
     for by in ENGINES {
         let named = fleet.named("raw.vending_health");
-        engines.sql(by, &format!("DELETE FROM {named} WHERE _partition = 0 AND _offset = 5"))?;
+        engines
+            .sql(by, &format!("DELETE FROM {named} WHERE _kafka_partition = 0 AND _offset = 5"))?;
         page.note(by, "deletes rows", "yes".into())?;
     }
     let (code, findings) = fleet.verify("raw.vending_health")?;
