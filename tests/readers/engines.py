@@ -32,6 +32,8 @@ from pyiceberg.catalog.sql import SqlCatalog
 from values import Literal, sums
 
 SIGNS = ("=", "<>", "<", "<=", ">", ">=")
+# Enough at the ends.
+FEW = ("=", "<", ">")
 # Questions in one statement, and characters of a literal: together they must fit a command line.
 BATCH = 20
 LITERAL = 2000
@@ -67,6 +69,8 @@ class Engines:
     def __init__(self, trino, weir, jars):
         self.makers = {"trino": lambda: Trino(trino), "spark": lambda: Spark(jars), "duckdb": Duckdb}
         self.weir, self.started, self.places = weir, {}, {}
+        # What weir answered, by the metadata file that it was asked about.
+        self.answered = {}
 
     def engine(self, name):
         if name not in self.started:
@@ -142,9 +146,10 @@ class Engines:
         return {"rows": count, "columns": len(theirs.schema), "sums": len(queries)}
 
     def filters(self, asked):
-        """Every column: null, not null, and comparisons with its own least, middle and greatest."""
+        """Every column: null, not null, and comparisons with its own middle, least and greatest."""
         engine = self.engine(asked["by"])
-        data = self.table(asked).scan().to_arrow()
+        table = self.table(asked)
+        data = table.scan().to_arrow()
         conditions = []
         for field in data.schema:
             column = data[field.name].combine_chunks()
@@ -158,7 +163,9 @@ class Engines:
                     ".".join(engine.quote + part + engine.quote for part in (field.name, member.name)),
                 )
                 conditions.extend(conditions_of(engine, *path, pa.compute.struct_field(column, member.name), member.type))
-        ours = self.weir_counts(asked, [ours for ours, _ in conditions])
+        if table.metadata_location not in self.answered:
+            self.answered[table.metadata_location] = self.weir_counts(asked, [ours for ours, _ in conditions])
+        ours = self.answered[table.metadata_location]
         name = self.named(engine, asked)
         counted = counts(engine.run, name, [theirs for _, theirs in conditions])
         for (condition, theirs), one, other in zip(conditions, ours, counted):
@@ -265,16 +272,15 @@ def conditions_of(engine, ours, theirs, column, kind):
     held = sorted({value for value in column.to_pylist() if value is not None})
     if not held:
         return
-    picked = [held[0], held[len(held) // 2], held[-1]]
-    if isinstance(held[0], float):
-        picked.append(0.0)
-    for value in dict.fromkeys(picked):
+    middle = 0.0 if isinstance(held[0], float) else held[len(held) // 2]
+    for value in dict.fromkeys((middle, held[0], held[-1])):
         if isinstance(value, (str, bytes)) and len(value) > LITERAL:
             continue
         if isinstance(value, str) and ("\0" in value or {"'", '"'} <= set(value)):
             continue  # No command line can hold the one, no literal of Spark the other.
         weir, literal = Literal(value, kind).weir, engine.literal(value, kind)
-        for sign in SIGNS[:2] if isinstance(value, bool) else SIGNS:
+        signs = SIGNS if value == middle else FEW
+        for sign in SIGNS[:2] if isinstance(value, bool) else signs:
             yield f"{ours} {sign} {weir}", f"{theirs} {sign} {literal}"
         if isinstance(value, str) and value and not set(value) & set("%_\\"):
             start = value[: max(1, len(value) // 2)] + "%"

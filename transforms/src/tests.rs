@@ -124,7 +124,7 @@ fn columns_know_where_they_come_from() {
             "id <- staging.a.id",
             "total <- staging.a.double_price",
             "m <- raw.x.n staging.a.n",
-            "r <- raw.x._offset raw.x._kafka_partition raw.x._source staging.a.id",
+            "r <- raw.x._kafka_partition raw.x._offset raw.x._source staging.a.id",
         ]
     );
 }
