@@ -3,6 +3,7 @@
 mod backends;
 mod crash;
 mod docs;
+mod engines;
 mod evolve;
 mod fleet;
 mod foreign;
