@@ -30,5 +30,8 @@
     (rounded(n::hugeint * 10000, d::hugeint)::decimal(38, 0) * 0.0001)::decimal(18, 4);
   create or replace macro ratio3(n, d) as
     (rounded(n::hugeint * 1000, d::hugeint)::decimal(38, 0) * 0.001)::decimal(9, 3);
+  create or replace macro mean3(x) as ratio3(
+    sum((x::decimal(12, 3) * 1000)::hugeint), nullif(count(x), 0) * 1000
+  );
   create or replace macro tenthousandths(amount) as (amount::decimal(28, 4) * 10000)::hugeint;
 {%- endmacro %}
