@@ -42,7 +42,7 @@ pub mod column {
     /// Short id of the source; the full one stands in the table property `weir.source.<short>`.
     pub const SOURCE: &str = "_source";
     /// Kafka partition.
-    pub const PARTITION: &str = "_partition";
+    pub const PARTITION: &str = "_kafka_partition";
     /// Kafka offset.
     pub const OFFSET: &str = "_offset";
     /// Kafka record timestamp, µs UTC; null where the record has none.

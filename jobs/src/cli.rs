@@ -290,8 +290,8 @@ the exact offsets. Rows that another engine deleted are a finding until somebody
 const QUERY_HELP: &str = "\
 All tables are there under their names, namespace first, and ops.rejects is a view over the rejected
 rows of all raw tables: stream, source, class, field, message, contract_version, event_id,
-event_type, machine_id, event_time (as text) and _source, _partition, _offset, _kafka_time, _key,
-_value as in the raw table. With --snapshot or --as-of every table of
+event_type, machine_id, event_time (as text) and _source, _kafka_partition, _offset, _kafka_time,
+_key, _value as in the raw table. With --snapshot or --as-of every table of
 the query is read as it was then; the command says which snapshot it took and how far off it is.
 
 Examples:

@@ -61,6 +61,14 @@ pub async fn tables(lake: &Lake, named: &[String]) -> Result<Vec<TableName>, Fai
     Ok(all.into_iter().filter(|name| ours.contains(&name.namespace.as_str())).collect())
 }
 
+/// What stands before the names of databases, as other engines see them.
+pub fn database_prefix(config: &Config) -> &str {
+    match &config.catalog.place {
+        CatalogPlace::Glue(_) => config.aws.database_prefix.as_deref().unwrap_or_default(),
+        CatalogPlace::Sqlite(_) => "",
+    }
+}
+
 fn identity(aws: &Aws) -> Result<AwsOptions, Failure> {
     let keys = match &aws.keys {
         None => None,

@@ -2,7 +2,7 @@
 
 mod end_to_end;
 mod faults;
-mod place;
+pub mod place;
 mod s3;
 
 use anyhow::{Result, ensure};

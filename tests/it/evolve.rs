@@ -34,11 +34,13 @@ fn contract(version: &str, columns: &[(&str, &str, &str)]) -> String {
     text
 }
 
-fn old() -> String {
+/// What the stream says before.
+pub fn old() -> String {
     contract("1.0.0", &[("count", "integer", "int"), ("price", "number", "decimal(9,2)")])
 }
 
-fn new() -> String {
+/// And after: a wider int, a wider decimal, a column more.
+pub fn new() -> String {
     let columns = [
         ("count", "integer", "long"),
         ("price", "number", "decimal(12,2)"),

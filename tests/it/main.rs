@@ -4,6 +4,7 @@ mod backends;
 mod crash;
 mod dbt;
 mod docs;
+mod engines;
 mod evolve;
 mod fleet;
 mod foreign;

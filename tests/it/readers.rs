@@ -1,5 +1,5 @@
-//! Readers that are not ours, PyIceberg and DuckDB, agree with `weir query`: on every column type, on
-//! every snapshot, on what manifests say of files, and while one commits.
+//! Readers that are not ours, PyIceberg, DuckDB and chdb, agree with `weir query`: on every column type,
+//! on every snapshot, on what manifests say of files, and while one commits.
 
 pub mod table;
 
@@ -23,6 +23,13 @@ fn agree(config: &Path, catalog: &Path, table: &str) -> Result<Value> {
     Ok(serde_json::from_str(output.lines().last().context("agree.py said nothing")?)?)
 }
 
+/// The same of chdb and PyIceberg, by `chdb_agree.py`.
+fn chdb_agrees(catalog: &Path, table: &str) -> Result<Value> {
+    let output = lab::python("chdb_agree.py", &[&catalog.display().to_string(), table])?;
+    println!("{output}");
+    Ok(serde_json::from_str(output.trim())?)
+}
+
 fn at_least(report: &Value, least: &[(&str, i64)]) -> Result<()> {
     for (what, least) in least {
         let found = report[what].as_i64().with_context(|| format!("no {what} in {report}"))?;
@@ -38,7 +45,8 @@ fn every_column_type_agrees() -> Result<()> {
     let rows = 5 * table::RECORDS;
     let least =
         [("rows", rows), ("row_groups", 3), ("days", 2), ("snapshots", 5), ("filters", 400)];
-    at_least(&report, &least)
+    at_least(&report, &least)?;
+    at_least(&chdb_agrees(&types.catalog(), table::TABLE)?, &[("rows", rows), ("filters", 80)])
 }
 
 #[test]
@@ -54,6 +62,7 @@ fn a_lake_from_kafka_agrees() -> Result<()> {
     }
     let report = agree(&lab.config(), &lab.path().join("catalog.db"), lab::TABLE)?;
     at_least(&report, &[("rows", 1600), ("snapshots", 6), ("rejected", 50), ("filters", 400)])?;
+    at_least(&chdb_agrees(&lab.path().join("catalog.db"), lab::TABLE)?, &[("rows", 1600)])?;
     lab.verify_clean()
 }
 

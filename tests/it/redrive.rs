@@ -93,7 +93,7 @@ fn a_corrected_contract_accepts_what_it_rejected() -> Result<()> {
     let said = corrected.lab.result(&part)?["streams"][STREAM].clone();
     ensure!(said["rev"] == 1 && said["commits"] == 1, "{said:#}");
     let sql = format!(
-        "SELECT count(*) AS n FROM {TABLE} WHERE _rev = 1 AND _partition = 1 AND \
+        "SELECT count(*) AS n FROM {TABLE} WHERE _rev = 1 AND _kafka_partition = 1 AND \
                        _offset >= 10 AND _offset < 20 AND _error IS NULL"
     );
     let moved = corrected.lab.count(&sql)?;
@@ -205,7 +205,7 @@ fn rejects_are_counted_sampled_and_filtered() -> Result<()> {
     ensure!(sample["field"] == "data.power", "{sample:#}");
     let some = lines(&["--class", "out_of_range", "--partition", "1", "--samples", "1"])?;
     ensure!(some.len() == 1 && some[0]["samples"].as_array().is_some_and(|s| s.len() == 1));
-    ensure!(some[0]["samples"][0]["_partition"] == 1, "{some:#?}");
+    ensure!(some[0]["samples"][0]["_kafka_partition"] == 1, "{some:#?}");
     let human = corrected.lab.weir(&["--output", "human", "rejects"])?;
     ensure!(human.stdout.contains("data.power: \"mains\" is not one of: battery"), "{human:#?}");
     let wrong = corrected.lab.weir(&["rejects", "--class", "nonsense"])?;

@@ -45,7 +45,7 @@ class Readers:
         return counts
 
     def weir_rows(self):
-        return self.ask_weir(f"SELECT * FROM {self.name} ORDER BY _partition, _offset")
+        return self.ask_weir(f"SELECT * FROM {self.name} ORDER BY _kafka_partition, _offset")
 
     def weir_one(self, queries):
         selected = ", ".join(f"{query.weir} AS c{index}" for index, query in enumerate(queries))
@@ -72,7 +72,7 @@ class Readers:
         return counts
 
     def duckdb_rows(self):
-        sql = f"SELECT * FROM {self.source()} ORDER BY _partition, _offset"
+        sql = f"SELECT * FROM {self.source()} ORDER BY _kafka_partition, _offset"
         return self.duckdb.execute(sql).to_arrow_table()
 
     def duckdb_one(self, queries):
@@ -97,4 +97,4 @@ class Readers:
 
     def pyiceberg_rows(self):
         data = self.table.scan().to_arrow()
-        return data.sort_by([("_partition", "ascending"), ("_offset", "ascending")])
+        return data.sort_by([("_kafka_partition", "ascending"), ("_offset", "ascending")])

@@ -15,7 +15,7 @@ import duckdb_extension_avro
 import duckdb_extension_iceberg
 from pyiceberg.catalog.sql import SqlCatalog
 
-COLUMNS = '_partition AS "partition", _offset AS "offset", _error IS NULL AS accepted'
+COLUMNS = '_kafka_partition AS "partition", _offset AS "offset", _error IS NULL AS accepted'
 
 
 def duckdb_connection(*more):
@@ -39,7 +39,7 @@ def differences(connection, these, those):
 def main():
     database, name, path = sys.argv[1:]
     table = SqlCatalog("weir", uri=f"sqlite:///{database}").load_table(name)
-    by_pyiceberg = table.scan(selected_fields=("_partition", "_offset", "_error")).to_arrow()
+    by_pyiceberg = table.scan(selected_fields=("_kafka_partition", "_offset", "_error")).to_arrow()
     connection = duckdb_connection()
     connection.register("by_pyiceberg", by_pyiceberg)
     connection.execute(f"CREATE TABLE pyiceberg AS SELECT {COLUMNS} FROM by_pyiceberg")

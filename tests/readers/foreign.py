@@ -33,7 +33,7 @@ def chain(table):
 
 def offsets(partition, first, last):
     return And(
-        EqualTo("_partition", int(partition)),
+        EqualTo("_kafka_partition", int(partition)),
         And(GreaterThanOrEqual("_offset", int(first)), LessThanOrEqual("_offset", int(last))),
     )
 

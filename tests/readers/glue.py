@@ -32,7 +32,7 @@ def by_pyiceberg(endpoint, database, table):
     return {
         "n": rows.num_rows,
         "s": pc.sum(rows["_offset"]).as_py(),
-        "p": len(pc.unique(rows["_partition"])),
+        "p": len(pc.unique(rows["_kafka_partition"])),
         "rejected": rows.num_rows - rows["_error"].null_count,
     }
 
@@ -44,7 +44,7 @@ def by_duckdb(endpoint, location):
         "ENDPOINT '" + endpoint.removeprefix("http://") + "', URL_STYLE 'path', USE_SSL false)"
     )
     row = duckdb.execute(
-        "SELECT count(*), sum(_offset)::BIGINT, count(DISTINCT _partition), count(_error) "
+        "SELECT count(*), sum(_offset)::BIGINT, count(DISTINCT _kafka_partition), count(_error) "
         f"FROM iceberg_scan('{location}')"
     ).fetchone()
     return dict(zip(("n", "s", "p", "rejected"), row))

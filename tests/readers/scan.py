@@ -14,7 +14,7 @@ import sys
 
 from ask import Readers
 
-SQL = "SELECT _partition AS p, count(*) AS n, sum(_offset) AS s, max(_offset) AS m FROM {} GROUP BY 1"
+SQL = "SELECT _kafka_partition AS p, count(*) AS n, sum(_offset) AS s, max(_offset) AS m FROM {} GROUP BY 1"
 
 
 def weir(readers):
@@ -29,11 +29,11 @@ def duckdb(readers):
 
 def pyiceberg(readers):
     readers.table.refresh()
-    data = readers.table.scan(selected_fields=("_partition", "_offset")).to_arrow()
-    grouped = data.group_by("_partition").aggregate(
+    data = readers.table.scan(selected_fields=("_kafka_partition", "_offset")).to_arrow()
+    grouped = data.group_by("_kafka_partition").aggregate(
         [("_offset", "count"), ("_offset", "sum"), ("_offset", "max")]
     )
-    names = ("_partition", "_offset_count", "_offset_sum", "_offset_max")
+    names = ("_kafka_partition", "_offset_count", "_offset_sum", "_offset_max")
     return list(zip(*(grouped[name].to_pylist() for name in names)))
 
 

@@ -242,10 +242,10 @@ mod tests {
         for sql in [
             "select a, count(*) as n from t where a in (1, 2) and b not in (3) group by a",
             "select a from t where not exists (select 1 from u where u.b = t.a)",
-            "select a from t order by b, _source, _partition, _offset limit 1",
-            "select row_number() over (partition by a, _source order by x.b, x._partition, \
+            "select a from t order by b, _source, _kafka_partition, _offset limit 1",
+            "select row_number() over (partition by a, _source order by x.b, x._kafka_partition, \
              x._offset) as n from x",
-            "select first_value(a order by event_time, _source, _partition, _offset) as n from t",
+            "select first_value(a order by event_time, _source, _kafka_partition, _offset) as n from t",
             "select row_number() over (order by site, machine) as n from t",
         ] {
             assert_eq!(said(sql, &["machine", "site"]), Vec::<String>::new(), "{sql}");

@@ -19,7 +19,7 @@ fn sources() -> Sources {
         Field::new("price", DataType::Decimal128(18, 4), true),
         Field::new("event_time", time, true),
         Field::new("_source", DataType::Utf8, true),
-        Field::new("_partition", DataType::Int32, true),
+        Field::new("_kafka_partition", DataType::Int32, true),
         Field::new("_offset", DataType::Int64, true),
     ];
     [("raw.x".parse().unwrap(), Arc::new(Schema::new(fields)))].into()
@@ -103,7 +103,7 @@ fn columns_know_where_they_come_from() {
             "staging/b.sql",
             "with s as (select id, sum(double_price) as total, max(n) as n from {{ ref('a') }} \
              group by id) select s.id, total, coalesce(s.n, a.n) as m, row_number() over (order by \
-             s.id, a._source, a._partition, a._offset) as r from s left join \
+             s.id, a._source, a._kafka_partition, a._offset) as r from s left join \
              {{ source('raw', 'x') }} as a on a.id = s.id where a.price > 1",
         ),
     ]);
@@ -124,7 +124,7 @@ fn columns_know_where_they_come_from() {
             "id <- staging.a.id",
             "total <- staging.a.double_price",
             "m <- raw.x.n staging.a.n",
-            "r <- raw.x._offset raw.x._partition raw.x._source staging.a.id",
+            "r <- raw.x._offset raw.x._kafka_partition raw.x._source staging.a.id",
         ]
     );
 }
@@ -180,7 +180,7 @@ proptest! {
         for (offset, (id, day, source, partition)) in records.iter().enumerate() {
             rows += &format!(
                 "          - {{id: i{id}, event_time: \"2026-03-0{}T23:00:00Z\", _source: s{source}, \
-                 _partition: {partition}, _offset: {offset}}}\n", day + 1
+                 _kafka_partition: {partition}, _offset: {offset}}}\n", day + 1
             );
         }
         let key = |n: usize| (records[n].2, records[n].3, n);
@@ -199,7 +199,7 @@ proptest! {
             "unit_tests:\n  - name: t\n    model: a\n    given:\n      - input: source('raw', 'x')\n        \
              rows:\n{rows}    expect:\n      rows:\n{expect}"
         );
-        let sql = "{{ config(dedup=['id']) }} select id, event_time, _source, _partition, _offset \
+        let sql = "{{ config(dedup=['id']) }} select id, event_time, _source, _kafka_partition, _offset \
                    from {{ source('raw', 'x') }}";
         let outcome = outcome(&[("staging/a.sql", sql), ("staging/a.yml", &note)]);
         prop_assert_eq!(outcome, Outcome::Passed);

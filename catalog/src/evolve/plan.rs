@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use iceberg::spec::{NestedField, NestedFieldRef, PrimitiveType, Schema, StructType, Type};
 use serde::Serialize;
+use weir_contract::names::column;
 
 use crate::schema::widens;
 use crate::{CatalogError, Result};
@@ -127,6 +128,14 @@ impl Planner {
                 let why =
                     format!("the table has a column {}, which some engines take for it", like.name);
                 self.refuse(&name, why, "give the contract's column another name");
+                continue;
+            }
+            if name == column::PARTITION {
+                let why =
+                    "the table is of a Weir that called it _partition, which Spark keeps for \
+                           itself"
+                        .to_string();
+                self.refuse(&name, why, "ingest into a new warehouse");
                 continue;
             }
             fields.insert(at, self.add(want, &name));
@@ -256,6 +265,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_table_without_todays_column_for_the_partition_is_refused() {
+        let table = schema(&[(1, "a", Text), (2, "_partition", Int)]);
+        let wanted = schema(&[(1, "a", Text), (2, column::PARTITION, Int)]);
+        let plan = plan_evolution(&table, &wanted, 2).unwrap();
+        assert!(plan.steps.is_empty() && plan.schema.is_none(), "{plan:?}");
+        assert!(plan.refused[0].to_string().contains("new warehouse"), "{plan:?}");
+    }
 
     fn schema(fields: &[(i32, &str, PrimitiveType)]) -> Schema {
         let field = |(id, name, kind): &(i32, &str, PrimitiveType)| {

@@ -16,9 +16,11 @@ pub struct Reads {
     pub weir: String,
 }
 
-/// The queries that read `table` as of snapshot `id`.
-pub fn reads(table: &TableName, id: i64) -> Reads {
-    let TableName { namespace, name } = table;
+/// The queries that read `table` as of snapshot `id`; `prefix` stands before the names of databases in
+/// Glue.
+pub fn reads(table: &TableName, prefix: &str, id: i64) -> Reads {
+    let name = &table.name;
+    let namespace = format!("{prefix}{}", table.namespace);
     Reads {
         athena: format!(r#"SELECT * FROM "{namespace}"."{name}" FOR VERSION AS OF {id}"#),
         trino: format!(r#"SELECT * FROM "{namespace}"."{name}" FOR VERSION AS OF {id}"#),
@@ -33,7 +35,9 @@ mod tests {
 
     #[test]
     fn every_engine_has_its_own_words() {
-        let reads = reads(&TableName::raw("vending.health"), 7);
+        let prefixed = reads(&TableName::raw("vending.health"), "prod_", 7);
+        assert!(prefixed.athena.contains(r#"FROM "prod_raw"."vending_health" FOR"#));
+        let reads = reads(&TableName::raw("vending.health"), "", 7);
         assert_eq!(reads.trino, r#"SELECT * FROM "raw"."vending_health" FOR VERSION AS OF 7"#);
         assert_eq!(reads.spark, "SELECT * FROM `raw`.`vending_health` VERSION AS OF 7");
         assert_eq!(reads.weir, "weir query --snapshot 7 \"SELECT * FROM raw.vending_health\"");

@@ -106,12 +106,14 @@ async fn rows_deleted_by_position_do_not_come_back() {
     delete_positions(&lake, &victim, &[1, 3]).await;
     let all = "select count(*) from vending_sales";
     assert_eq!(number(&lake, At::Current, all).await, 8);
-    assert_eq!(count(&lake, "_partition = 1 and counter > 0").await, 2);
-    let sum = "select sum(_offset) from vending_sales where _partition = 1";
+    assert_eq!(count(&lake, "_kafka_partition = 1 and counter > 0").await, 2);
+    let sum = "select sum(_offset) from vending_sales where _kafka_partition = 1";
     assert_eq!(number(&lake, At::Current, sum).await, 6);
     let session = Session::open(&lake, At::Current).await.unwrap();
-    let rows =
-        session.sql("select * from vending_sales order by _partition, _offset").await.unwrap();
+    let rows = session
+        .sql("select * from vending_sales order by _kafka_partition, _offset")
+        .await
+        .unwrap();
     assert_eq!(rows.batches.iter().map(|b| b.num_rows()).sum::<usize>(), 8);
 }
 

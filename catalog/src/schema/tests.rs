@@ -26,7 +26,7 @@ async fn a_raw_table_is_what_the_contract_and_the_design_say() {
             "day",
             "counter",
             "_source",
-            "_partition",
+            "_kafka_partition",
             "_offset",
             "_kafka_time",
             "_ingested_at",
@@ -39,6 +39,13 @@ async fn a_raw_table_is_what_the_contract_and_the_design_say() {
             "_rev",
         ]
     );
+    // Spark reads no column that has the name of one of Iceberg's own metadata columns.
+    let theirs = ["_file", "_pos", "_deleted", "_spec_id", "_partition", "_row_id"];
+    let changes = ["_change_type", "_change_ordinal", "_commit_snapshot_id"];
+    let sequence = "_last_updated_sequence_number";
+    let taken =
+        |name: &&&str| theirs.contains(name) || changes.contains(name) || **name == sequence;
+    assert_eq!(names.iter().find(taken), None);
     assert!(schema.as_struct().fields().iter().all(|f| !f.required && f.doc.is_some()));
     let types: Vec<_> =
         schema.as_struct().fields().iter().map(|f| f.field_type.to_string()).collect();

@@ -146,8 +146,8 @@ async fn rejects_are_a_view_over_all_raw_tables() {
     ingest(&lake, 0, 0, 10, &[3, 4], &[]).await;
     ingest(&lake, 1, 0, 10, &[9], &[]).await;
     assert_eq!(rows("select * from ops.rejects").await, 3);
-    let sql = "select stream, source, _partition, _offset, class, event_time, _value \
-               from ops.rejects where class = 'not_json' and _offset > 3 and _partition = 0 \
+    let sql = "select stream, source, _kafka_partition, _offset, class, event_time, _value \
+               from ops.rejects where class = 'not_json' and _offset > 3 and _kafka_partition = 0 \
                and stream = 'vending_sales' and source like '%vending.sales%' order by _offset";
     assert_eq!(rows(sql).await, 1);
     // Files of accepted rows are not even opened.

@@ -10,6 +10,7 @@ use weir_contract::names::TableName;
 use super::lake;
 use crate::cli;
 use crate::failure::Failure;
+use crate::lake::database_prefix;
 use crate::output::Column;
 use crate::session::{Done, Session};
 
@@ -64,7 +65,8 @@ pub fn snapshots(asked: &cli::Snapshots, session: &mut Session) -> Result<Done, 
     let config = session.config()?;
     let lake = lake(&config, false)?;
     if let Some(time) = asked.as_of {
-        return as_of(&lake, &name, time.timestamp_millis(), session);
+        let prefix = database_prefix(&config);
+        return as_of(&lake, &name, time.timestamp_millis(), prefix, session);
     }
     let lines = session
         .block_on(async { look::snapshots(&lake, &name).await.map_err(Failure::catalog) })?;
@@ -89,13 +91,19 @@ pub fn snapshots(asked: &cli::Snapshots, session: &mut Session) -> Result<Done, 
 }
 
 /// Names the snapshot that was the table's state at a time, and how other engines read it.
-fn as_of(lake: &Lake, name: &TableName, ms: i64, session: &mut Session) -> Result<Done, Failure> {
+fn as_of(
+    lake: &Lake,
+    name: &TableName,
+    ms: i64,
+    prefix: &str,
+    session: &mut Session,
+) -> Result<Done, Failure> {
     let found = session.block_on(async {
         let base = lake.table(name).await.map_err(Failure::catalog)?;
         let base = base.ok_or_else(|| Failure::catalog(no_table(name)))?;
         find(&base, &Which::Time(ms)).map_err(Failure::catalog)
     })?;
-    let reads = reads(name, found.snapshot);
+    let reads = reads(name, prefix, found.snapshot);
     let mut object = json!(found);
     object["table"] = json!(name.to_string());
     object["as_of"] = json!(show_time(ms));

@@ -71,7 +71,7 @@ fn condition(filter: &cli::Filter, streams: &[String]) -> String {
         let classes = filter.classes.iter().map(|class| quoted(class.name())).collect();
         all.push(format!("class IN ({})", list(classes)));
     }
-    all.extend(filter.partition.map(|partition| format!("_partition = {partition}")));
+    all.extend(filter.partition.map(|partition| format!("_kafka_partition = {partition}")));
     all.extend(
         filter
             .offsets
@@ -85,9 +85,9 @@ fn condition(filter: &cli::Filter, streams: &[String]) -> String {
 async fn samples(sql: &Sql, of: &Value, condition: &str, most: usize) -> Result<Value, Failure> {
     let text = |name: &str| of[name].as_str().unwrap_or_default().replace('\'', "''");
     let query = format!(
-        "SELECT _partition, _offset, _kafka_time, field, message, contract_version, event_id, \
+        "SELECT _kafka_partition, _offset, _kafka_time, field, message, contract_version, event_id, \
          machine_id, _value FROM ops.rejects WHERE {condition} AND stream = '{}' AND class = '{}' \
-         ORDER BY _kafka_time DESC, _partition, _offset DESC LIMIT {most}",
+         ORDER BY _kafka_time DESC, _kafka_partition, _offset DESC LIMIT {most}",
         text("stream"),
         text("class"),
     );
@@ -118,7 +118,7 @@ fn show_samples(group: &Value, session: &mut Session) -> Result<(), Failure> {
             let title = format!("\n{} {}, newest:", text(&group["stream"]), text(&group["class"]));
             session.output.say(title)?;
         }
-        let place = format!("{}/{}", text(&sample["_partition"]), text(&sample["_offset"]));
+        let place = format!("{}/{}", text(&sample["_kafka_partition"]), text(&sample["_offset"]));
         let what = format!("{}: {}", text(&sample["field"]), text(&sample["message"]));
         session.output.say(format!("  {place}  {what}"))?;
         let value = cut(&text(&sample["_value"]).replace(char::is_control, " "), VALUE_SHOWN);

@@ -19,8 +19,8 @@ where not exists (
     where other.event_source = one.event_source
         and other.event_id = one.event_id
         and abs(date_diff('day', other.event_time, one.event_time)) <= 1
-        and (other._source, other._partition, other._offset)
-            < (one._source, one._partition, one._offset)
+        and (other._source, other._kafka_partition, other._offset)
+            < (one._source, one._kafka_partition, one._offset)
 )
 {%- endmacro %}
 

@@ -70,7 +70,7 @@ database_prefix = "{prefix}_"
 
     /// Fails unless PyIceberg by Glue and DuckDB read what weir reads.
     fn agree(&self) -> Result<Value> {
-        let weir = "SELECT count(*) AS n, sum(_offset) AS s, count(DISTINCT _partition) AS p, \
+        let weir = "SELECT count(*) AS n, sum(_offset) AS s, count(DISTINCT _kafka_partition) AS p, \
                     count(_error) AS rejected FROM raw.vending_health";
         let done = self.lab.weir(&["--output", "json", "query", weir])?.expect(0)?;
         let ours: Value = serde_json::from_str(done.stdout.lines().next().context("no row")?)?;
@@ -141,6 +141,9 @@ fn from_kafka_to_the_readers_with_no_more_rights_than_the_policies_give() -> Res
     ] {
         cloud.lab.weir(&command)?.expect(0)?;
     }
+    let now = chrono::Utc::now().to_rfc3339();
+    let state = cloud.lab.weir(&["snapshots", TABLE, "--as-of", &now])?.expect(0)?;
+    ensure!(state.stdout.contains(&format!("{}_raw", cloud.prefix)), "{state:#?}");
     let read = cloud.actions();
 
     cloud.contract(WIDE, WIDE)?;

@@ -137,7 +137,8 @@ impl Place {
     }
 }
 
-fn glue_at(endpoint: &str, prefix: &str) -> GlueOptions {
+/// The server at `endpoint`, for Glue; databases with this prefix.
+pub fn glue_at(endpoint: &str, prefix: &str) -> GlueOptions {
     GlueOptions {
         endpoint: Some(endpoint.into()),
         database_prefix: prefix.into(),

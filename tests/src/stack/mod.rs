@@ -3,7 +3,9 @@
 
 mod access_list;
 mod authority;
+mod cache;
 mod client;
+mod engines;
 mod glue;
 mod http;
 mod jars;
@@ -12,12 +14,15 @@ mod moto;
 mod process;
 mod secure;
 mod tap;
+mod versity;
 
 pub use authority::{Authority, Certificate};
 pub use client::{Client, Delivered, Message, Producer};
+pub use engines::{SparkParts, Trino, spark};
 pub use glue::GlueServer;
 pub use http::{HttpServer, Reply, Request};
 pub use kafka::{Kafka, KafkaOptions};
 pub use moto::{BUCKET, Moto};
 pub use secure::{SecureKafka, USERS};
 pub use tap::{Fault, Tap};
+pub use versity::Versity;

@@ -4,7 +4,7 @@
 -- Codes of currencies in capitals, whatever was sent.
 select
     _source,
-    _partition,
+    _kafka_partition,
     _offset,
     _kafka_time,
     event_source,

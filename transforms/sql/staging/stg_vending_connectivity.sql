@@ -3,7 +3,7 @@
 -- Connections of vending machines: reports, interruptions, moves, one row per event.
 select
     _source,
-    _partition,
+    _kafka_partition,
     _offset,
     _kafka_time,
     event_source,

@@ -3,7 +3,7 @@
 -- Faults of vending machines, raised and cleared, one row per event.
 select
     _source,
-    _partition,
+    _kafka_partition,
     _offset,
     _kafka_time,
     event_source,

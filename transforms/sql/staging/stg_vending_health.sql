@@ -3,7 +3,7 @@
 -- Heartbeats, boots and status reports of vending machines, one row per event.
 select
     _source,
-    _partition,
+    _kafka_partition,
     _offset,
     _kafka_time,
     event_source,

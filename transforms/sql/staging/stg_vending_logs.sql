@@ -3,7 +3,7 @@
 -- Log lines, starts, ends and crashes of the software of vending machines, one row per event.
 select
     _source,
-    _partition,
+    _kafka_partition,
     _offset,
     _kafka_time,
     event_source,

@@ -4,7 +4,7 @@
 -- machines, one row per event.
 select
     _source,
-    _partition,
+    _kafka_partition,
     _offset,
     _kafka_time,
     event_source,

@@ -65,7 +65,7 @@ mod tests {
         let order = Order::raw(&schema, Some(1));
         assert_eq!(
             order.columns("hour"),
-            ["hour", "machine_id", "event_time", "_source", "_partition", "_offset"]
+            ["hour", "machine_id", "event_time", "_source", "_kafka_partition", "_offset"]
         );
         assert_eq!(Order::raw(&schema, None).columns("hour")[0], "_kafka_time");
         let reference = Order::Reference(vec!["machine_id".into()]);

@@ -128,7 +128,7 @@ fn reserved_columns_of_accepted_and_rejected_rows() {
         let record = Record { key: Some(b"k\xFF"), headers, ..record(Some(value.as_bytes())) };
         let row = decode(&contract, &record);
         assert_eq!(row.cell("_source").as_deref(), Some("0123456789ab"));
-        assert_eq!(row.cell("_partition").as_deref(), Some("3"));
+        assert_eq!(row.cell("_kafka_partition").as_deref(), Some("3"));
         assert_eq!(row.cell("_offset").as_deref(), Some("17"));
         assert_eq!(row.cell("_kafka_time"), Some(NOW_US.to_string()));
         assert_eq!(row.cell("_ingested_at"), Some((NOW_US + 5).to_string()));
@@ -161,7 +161,7 @@ fn the_schema_is_the_contract_then_the_reserved_columns() {
     let schema = raw_schema(&contract);
     let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
     assert_eq!(names[..3], ["event_id", "machine_id", "event_type"]);
-    let reserved = "_source _partition _offset _kafka_time _ingested_at _key _trace_id _extra _error _value _headers _rev";
+    let reserved = "_source _kafka_partition _offset _kafka_time _ingested_at _key _trace_id _extra _error _value _headers _rev";
     assert_eq!(names[contract.fields.len()..].join(" "), reserved);
     assert!(schema.fields().iter().all(|f| f.is_nullable()));
     let empty = Decoder::new(Arc::new(contract), "s").finish(0);

@@ -5,7 +5,7 @@ with reports as (
     select
         *,
         row_number() over (
-            partition by machine_id order by event_time, _source, _partition, _offset
+            partition by machine_id order by event_time, _source, _kafka_partition, _offset
         ) as number,
         (select max(event_time) from {{ ref('stg_vending_health') }}) as fleet_until
     from {{ ref('stg_vending_health') }}

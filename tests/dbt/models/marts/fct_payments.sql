@@ -1,6 +1,6 @@
 select
     payment._source,
-    payment._partition,
+    payment._kafka_partition,
     payment._offset,
     payment.event_source,
     payment.event_id,

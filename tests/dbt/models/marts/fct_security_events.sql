@@ -1,7 +1,7 @@
 -- A visit whose end is not known explains four hours.
 select
     event._source,
-    event._partition,
+    event._kafka_partition,
     event._offset,
     event.event_source,
     event.event_id,

@@ -4,7 +4,7 @@ with reports as (
     select
         *,
         stock_count = 0 or ifnull(sold_out, false) as is_empty,
-        (_source, _partition, _offset) as record
+        (_source, _kafka_partition, _offset) as record
     from {{ ref('stg_vending_inventory') }}
 ),
 

@@ -3,7 +3,7 @@ with changes as (
         trade_id,
         max_by(
             {'status': trade_status, 'since': event_time},
-            (event_time, _source, _partition, _offset)
+            (event_time, _source, _kafka_partition, _offset)
         ) as last
     from {{ ref('stg_trades') }}
     where event_type = 'trades.status'
@@ -12,7 +12,7 @@ with changes as (
 
 select
     trade._source,
-    trade._partition,
+    trade._kafka_partition,
     trade._offset,
     trade.event_source,
     trade.event_id,

@@ -1,6 +1,6 @@
 select
     vend._source,
-    vend._partition,
+    vend._kafka_partition,
     vend._offset,
     vend.event_source,
     vend.event_id,

@@ -1,7 +1,7 @@
 -- An update that succeeded makes its version the good one; one that failed or was taken back leaves
 -- the one before.
 with events as (
-    select *, (event_time, _source, _partition, _offset) as moment, event_type[23:] as step
+    select *, (event_time, _source, _kafka_partition, _offset) as moment, event_type[23:] as step
     from {{ ref('stg_vending_configuration') }}
 ),
 

@@ -3,7 +3,7 @@ with levels as (
     from {{ ref('stg_vending_inventory') }}
     qualify row_number() over (
         partition by machine_id, selection
-        order by event_time desc, _source desc, _partition desc, _offset desc
+        order by event_time desc, _source desc, _kafka_partition desc, _offset desc
     ) = 1
 ),
 

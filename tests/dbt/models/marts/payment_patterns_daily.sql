@@ -5,7 +5,7 @@ with tried as (
         *,
         count(*) filter (payment_outcome = 'succeeded') over (
             partition by event_day, machine_id, payment_method, currency
-            order by event_time, _source, _partition, _offset
+            order by event_time, _source, _kafka_partition, _offset
         ) as succeeded_before
     from {{ ref('fct_payments') }}
 ),

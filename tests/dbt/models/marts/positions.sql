@@ -1,5 +1,5 @@
 with trades as (
-    select *, (event_time, _source, _partition, _offset) as moment
+    select *, (event_time, _source, _kafka_partition, _offset) as moment
     from {{ ref('fct_trades') }}
     where is_executed
 ),

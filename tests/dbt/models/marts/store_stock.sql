@@ -1,7 +1,7 @@
 with events as (
     select
         * replace (ifnull(location, 'shelf') as location),
-        (event_time, _source, _partition, _offset) as moment
+        (event_time, _source, _kafka_partition, _offset) as moment
     from {{ ref('stg_store_inventory') }}
 ),
 

@@ -4,7 +4,7 @@ with trades as (
         trade_status = 'rejected' as is_rejected,
         (coalesce(sum(amount) filter (trade_status <> 'rejected') over (
             partition by account_id, upper(currency), event_day
-            order by event_time, _source, _partition, _offset
+            order by event_time, _source, _kafka_partition, _offset
             rows unbounded preceding
         ), 0))::decimal(18, 4) as day_amount
     from {{ ref('stg_trades') }}
@@ -13,7 +13,7 @@ with trades as (
 
 select
     trade._source,
-    trade._partition,
+    trade._kafka_partition,
     trade._offset,
     trade.event_source,
     trade.event_id,

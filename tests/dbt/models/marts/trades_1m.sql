@@ -2,7 +2,7 @@ with trades as (
     select
         *,
         to_timestamp(epoch_us(event_time) // 60000000 * 60) as minute_start,
-        (event_time, _source, _partition, _offset) as moment
+        (event_time, _source, _kafka_partition, _offset) as moment
     from {{ ref('fct_trades') }}
     where first_status <> 'rejected'
 )

@@ -17,7 +17,7 @@ with reports as (
         max(event_time) over () as observed_until
     from {{ ref('stg_vending_health') }}
     window following as (
-        partition by machine_id order by event_time, _source, _partition, _offset
+        partition by machine_id order by event_time, _source, _kafka_partition, _offset
     )
 ),
 

@@ -15,7 +15,7 @@ with visits as (
 explained as (
     select
         event._source,
-        event._partition,
+        event._kafka_partition,
         event._offset,
         count(visit.visit_id) > 0 as is_in_visit
     from {{ ref('stg_vending_security') }} as event
@@ -23,12 +23,12 @@ explained as (
         on visit.machine_id = event.machine_id
         and visit.started_at <= event.event_time
         and visit.until_at >= event.event_time
-    group by event._source, event._partition, event._offset
+    group by event._source, event._kafka_partition, event._offset
 )
 
 select
     event._source,
-    event._partition,
+    event._kafka_partition,
     event._offset,
     event.event_source,
     event.event_id,
@@ -54,7 +54,7 @@ select
 from {{ ref('stg_vending_security') }} as event
 inner join explained
     on explained._source = event._source
-    and explained._partition = event._partition
+    and explained._kafka_partition = event._kafka_partition
     and explained._offset = event._offset
 left join {{ ref('dim_machine') }} as machine
     on machine.machine_id = event.machine_id

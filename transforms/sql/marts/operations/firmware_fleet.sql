@@ -11,7 +11,7 @@ with reports as (
         firmware_version,
         row_number() over (
             partition by machine_id
-            order by event_time desc, _source desc, _partition desc, _offset desc
+            order by event_time desc, _source desc, _kafka_partition desc, _offset desc
         ) as number_from_last
     from {{ ref('stg_vending_configuration') }}
 ),
@@ -29,7 +29,7 @@ finished as (
         update_fail_status,
         row_number() over (
             partition by machine_id
-            order by event_time desc, _source desc, _partition desc, _offset desc
+            order by event_time desc, _source desc, _kafka_partition desc, _offset desc
         ) as number_from_last
     from {{ ref('stg_vending_configuration') }}
     where update_kind = 'firmware' and event_type in (

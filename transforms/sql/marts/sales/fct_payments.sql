@@ -1,7 +1,7 @@
 -- One row per attempt to pay, with where the machine stood then.
 select
     payment._source,
-    payment._partition,
+    payment._kafka_partition,
     payment._offset,
     payment.event_source,
     payment.event_id,

@@ -1,7 +1,7 @@
 -- One row per delivery, with the product as it was then and where the machine stood then.
 select
     vend._source,
-    vend._partition,
+    vend._kafka_partition,
     vend._offset,
     vend.event_source,
     vend.event_id,

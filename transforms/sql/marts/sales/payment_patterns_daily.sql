@@ -16,10 +16,10 @@ with attempts as (
         row_number() over (
             partition by event_day, machine_id, payment_method, currency,
                 payment_outcome = 'cancelled_by_user'
-            order by event_time, _source, _partition, _offset
+            order by event_time, _source, _kafka_partition, _offset
         ) - row_number() over (
             partition by event_day, machine_id, payment_method, currency, payment_outcome
-            order by event_time, _source, _partition, _offset
+            order by event_time, _source, _kafka_partition, _offset
         ) as run
     from {{ ref('fct_payments') }}
 ),

@@ -13,11 +13,11 @@ with reports as (
         event_type,
         is_empty,
         _source,
-        _partition,
+        _kafka_partition,
         _offset,
         max(event_time) over () as observed_until,
         lag(is_empty) over (
-            partition by machine_id, selection order by event_time, _source, _partition, _offset
+            partition by machine_id, selection order by event_time, _source, _kafka_partition, _offset
         ) as was_empty
     from {{ ref('stg_vending_inventory') }}
 ),
@@ -35,7 +35,7 @@ changes as (
     from reports
     where was_empty is null or is_empty <> was_empty
     window following as (
-        partition by machine_id, selection order by event_time, _source, _partition, _offset
+        partition by machine_id, selection order by event_time, _source, _kafka_partition, _offset
     )
 )
 

@@ -17,7 +17,7 @@ with reports as (
         is_empty,
         row_number() over (
             partition by machine_id, selection
-            order by event_time desc, _source desc, _partition desc, _offset desc
+            order by event_time desc, _source desc, _kafka_partition desc, _offset desc
         ) as number_from_last
     from {{ ref('stg_vending_inventory') }}
 ),

@@ -16,7 +16,7 @@ with events as (
         low_stock_level,
         row_number() over (
             partition by store_id, product_id, coalesce(location, 'shelf')
-            order by event_time desc, _source desc, _partition desc, _offset desc
+            order by event_time desc, _source desc, _kafka_partition desc, _offset desc
         ) as number_from_last
     from {{ ref('stg_store_inventory') }}
 ),

@@ -10,7 +10,7 @@ with changes as (
         trade_status,
         row_number() over (
             partition by trade_id
-            order by event_time desc, _source desc, _partition desc, _offset desc
+            order by event_time desc, _source desc, _kafka_partition desc, _offset desc
         ) as number_from_last
     from {{ ref('stg_trades') }}
     where event_type = 'trades.status'
@@ -18,7 +18,7 @@ with changes as (
 
 select
     trade._source,
-    trade._partition,
+    trade._kafka_partition,
     trade._offset,
     trade.event_source,
     trade.event_id,

@@ -11,7 +11,7 @@ with priced as (
         event_time,
         row_number() over (
             partition by symbol, currency
-            order by event_time desc, _source desc, _partition desc, _offset desc
+            order by event_time desc, _source desc, _kafka_partition desc, _offset desc
         ) as number_from_last
     from {{ ref('fct_trades') }}
     where is_executed

@@ -7,7 +7,7 @@
 with sized as (
     select
         _source,
-        _partition,
+        _kafka_partition,
         _offset,
         event_source,
         event_id,
@@ -26,7 +26,7 @@ with sized as (
             case when trade_status = 'rejected' then cast(0 as decimal(18, 4)) else amount end
         ) over (
             partition by account_id, currency, event_day
-            order by event_time, _source, _partition, _offset
+            order by event_time, _source, _kafka_partition, _offset
             rows between unbounded preceding and current row
         ) as decimal(18, 4)) as day_amount
     from {{ ref('stg_trades') }}
@@ -36,7 +36,7 @@ with sized as (
 checked as (
     select
         trade._source,
-        trade._partition,
+        trade._kafka_partition,
         trade._offset,
         trade.event_source,
         trade.event_id,
@@ -82,7 +82,7 @@ checked as (
 
 select
     _source,
-    _partition,
+    _kafka_partition,
     _offset,
     event_source,
     event_id,

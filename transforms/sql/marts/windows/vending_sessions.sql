@@ -12,10 +12,10 @@ with attempts as (
         payer_id,
         is_late,
         _source,
-        _partition,
+        _kafka_partition,
         _offset,
         lag(event_time) over (
-            partition by machine_id order by event_time, _source, _partition, _offset
+            partition by machine_id order by event_time, _source, _kafka_partition, _offset
         ) as before_at
     from {{ ref('fct_payments') }}
 ),
@@ -29,7 +29,7 @@ numbered as (
         is_late,
         sum(case when before_at is null or event_time - before_at > interval '2 minutes' then 1
             else 0 end) over (
-            partition by machine_id order by event_time, _source, _partition, _offset
+            partition by machine_id order by event_time, _source, _kafka_partition, _offset
             rows between unbounded preceding and current row
         ) as session_number
     from attempts

@@ -1,0 +1,137 @@
+//! They read every table as we do: each value, filters, past states, after evolution and compaction.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use super::asked::{ENGINES, Engines};
+use super::fleet::{At, CHANGING, Fleet};
+use super::page::{Known, Table};
+use crate::backends::place::{moto, runtime};
+
+const SALES: &str = "raw.vending_sales";
+const ALL_TYPES: &str = "raw.all_types";
+const COUNTS: &str = "raw.lab_counts";
+const READERS: [&str; 3] = ["trino", "spark", "duckdb"];
+const KNOWN: [Known; 0] = [];
+
+/// All that a fleet has: three ingests of every stream, reference tables, marts, a tag, an evolved table;
+/// the snapshot before that.
+pub fn history(fleet: &mut Fleet) -> Result<String> {
+    fleet.weir(&["seed"])?.expect(0)?;
+    fleet.counts(7, "1.25", 20)?;
+    fleet.live(1, 6, &[])?;
+    fleet.weir(&["tag", SALES, "audit"])?.expect(0)?;
+    let before = fleet.newest(COUNTS)?;
+    fleet.contract(&crate::evolve::new())?;
+    fleet.result(&["contracts", "apply", CHANGING])?;
+    fleet.counts(1 << 40, "1234567890.12", 20)?;
+    fleet.live(2, 3, &[])?;
+    fleet.live(3, 2, &[])?;
+    fleet.weir(&["run", "--select", "+revenue_daily +machine_health_hourly"])?.expect(0)?;
+    runtime()?.block_on(fleet.all_types(3))?;
+    fleet.weir(&["verify"])?.expect(0)?;
+    Ok(before)
+}
+
+/// Fails at the first table that a reader sees otherwise; how much was read.
+fn rows(engines: &mut Engines, fleet: &Fleet, by: &str, tables: &[String]) -> Result<Value> {
+    let (mut rows, mut cells) = (0, 0);
+    for table in tables {
+        let seen = engines.ask(&fleet.about("rows", by, table)).with_context(|| table.clone())?;
+        let number = |name: &str| seen[name].as_i64().unwrap_or_default();
+        ensure!(number("rows") > 0, "{table} is empty");
+        rows += number("rows");
+        cells += number("rows") * number("columns");
+    }
+    Ok(json!({"tables": tables.len(), "rows": rows, "values": cells}))
+}
+
+fn of<'a>(tables: &'a [String], namespace: &'a str) -> Vec<String> {
+    tables.iter().filter(|table| table.starts_with(namespace)).cloned().collect()
+}
+
+/// Everything that is asked of a reader.
+pub fn read(engines: &mut Engines, fleet: &Fleet, page: &mut Table, before: &str) -> Result<()> {
+    let tables = fleet.tables()?;
+    ensure!(of(&tables, "raw.").len() == 14 && of(&tables, "ref.").len() == 5, "{tables:?}");
+    ensure!(of(&tables, "mart.").len() >= 2, "{tables:?}");
+    for by in READERS {
+        for (what, namespace) in [
+            ("every row, column and sum of the raw tables", "raw."),
+            ("the same of the reference tables", "ref."),
+            ("the same of the marts", "mart."),
+        ] {
+            let seen = rows(engines, fleet, by, &of(&tables, namespace));
+            page.see(by, what, seen, &KNOWN)?;
+        }
+        let mut evolved = fleet.about("rows", by, COUNTS);
+        let now = engines.ask(&evolved);
+        evolved["at"] = json!({"id": before});
+        let seen = now.and_then(|_| engines.ask(&evolved));
+        ensure!(seen.as_ref().is_ok_and(|seen| seen["rows"] == 20), "{by}: {seen:?}");
+        page.see(by, "a table whose columns were added and widened, now and before", seen, &KNOWN)?;
+    }
+    for by in ENGINES {
+        for table in [ALL_TYPES, SALES] {
+            let seen = engines.ask(&fleet.about("filters", by, table));
+            page.see(by, &format!("filters on every column of {table}"), seen, &KNOWN)?;
+        }
+        for to in ["id", "time", "tag"] {
+            let mut asked = fleet.about("travel", by, SALES);
+            asked["to"] = to.into();
+            page.see(by, &format!("every past state by {to}"), engines.ask(&asked), &KNOWN)?;
+        }
+        let seen = engines.ask(&fleet.about("metadata", by, SALES));
+        page.see(by, "snapshots, files, history, refs, manifests, partitions", seen, &KNOWN)?;
+        let entries = match by {
+            "trino" => format!("SELECT count(*) FROM {}", quoted(&fleet.named(SALES), "$entries")),
+            _ => format!("SELECT count(*) FROM {}.entries", fleet.named(SALES)),
+        };
+        let seen = engines.sql(by, &entries).map(Value::from);
+        page.see(by, "entries", seen, &KNOWN)?;
+    }
+    Ok(())
+}
+
+/// A metadata table of Trino's.
+fn quoted(table: &str, what: &str) -> String {
+    let (database, name) = table.rsplit_once('.').unwrap_or_default();
+    format!("{database}.\"{name}{what}\"")
+}
+
+#[test]
+fn these_are_the_versions() -> Result<()> {
+    let mut engines = Engines::shared()?;
+    let found = engines.ask(&json!({"do": "versions"}))?;
+    let readers = ["trino", "spark", "duckdb", "pyiceberg"];
+    let mut page = Table::new("versions", &readers);
+    for reader in readers {
+        page.note(reader, "version", found[reader].as_str().context("a version")?.to_string())?;
+    }
+    page.settle()
+}
+
+#[test]
+fn every_table_is_read_as_we_read_it() -> Result<()> {
+    let mut engines = Engines::shared()?;
+    let endpoint = moto()?.endpoint();
+    let at = At::Glue { glue: endpoint.clone(), s3: endpoint };
+    let mut fleet = Fleet::new("lake", at, &mut engines)?;
+    let before = history(&mut fleet)?;
+    let mut page = Table::new("reads", &READERS);
+    read(&mut engines, &fleet, &mut page, &before)?;
+
+    let done = fleet.result(&["--set", "maintain.age_min=0s", "maintain"])?;
+    let inputs = done["tables"][SALES]["compaction"]["inputs"].as_i64();
+    ensure!(inputs > Some(1), "nothing was compacted: {done:#}");
+    let tables = fleet.tables()?;
+    for by in READERS {
+        let seen = rows(&mut engines, &fleet, by, &of(&tables, "raw."));
+        page.see(by, "all raw tables after `weir maintain`", seen, &KNOWN)?;
+    }
+    for by in ENGINES {
+        let seen = engines.ask(&fleet.about("filters", by, ALL_TYPES));
+        page.see(by, "filters after `weir maintain`", seen, &KNOWN)?;
+    }
+    page.settle()
+}
