@@ -2,6 +2,7 @@
 
 mod backends;
 mod crash;
+mod dbt;
 mod docs;
 mod engines;
 mod evolve;

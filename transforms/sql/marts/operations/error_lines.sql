@@ -4,7 +4,7 @@
 -- twice. software_errors_daily counts each event once.
 select
     _source,
-    _partition,
+    _kafka_partition,
     _offset,
     event_source,
     event_id,

@@ -119,12 +119,12 @@ select
     seen.last_vend_at,
     seen.last_kafka_at,
     fleet.until_at as fleet_last_event_at,
-    date_part('epoch', fleet.until_at) - date_part('epoch', seen.last_event_at) as silent_s,
+    (cast(fleet.until_at as bigint) - cast(seen.last_event_at as bigint)) / 1000000.0 as silent_s,
     known.heartbeat_interval_s,
     -- A machine that never spoke is silent too.
     coalesce(
-        date_part('epoch', fleet.until_at) - date_part('epoch', seen.last_event_at)
-            > 3 * coalesce(known.heartbeat_interval_s, 60),
+        cast(fleet.until_at as bigint) - cast(seen.last_event_at as bigint)
+            > 3000000 * cast(coalesce(known.heartbeat_interval_s, 60) as bigint),
         true
     ) as is_silent
 from seen

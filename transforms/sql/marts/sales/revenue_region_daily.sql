@@ -31,7 +31,7 @@ select
     count(earlier.revenue_date) as days_7d_before
 from days as today
 left join days as earlier
-    on earlier.region = today.region
+    on (earlier.region is not distinct from today.region)
     and earlier.currency = today.currency
     and earlier.revenue_date between today.revenue_date - interval '7 days'
         and today.revenue_date - interval '1 day'
