@@ -1,4 +1,4 @@
-//! The broker's jars: fetched once from Maven Central, kept outside the checkout.
+//! The servers' jars: fetched once from Maven Central, kept outside the checkout.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,20 +8,46 @@ use anyhow::{Context, Result, bail};
 
 use super::process;
 
-/// The broker that tests and laptops use.
-pub(super) const KAFKA: &str = include_str!("../../stack/kafka/pom.xml");
-/// A broker of before topics had ids, and its ZooKeeper.
-pub(super) const KAFKA_2_7: &str = include_str!("../../stack/kafka-2.7/pom.xml");
-
-/// The broker's version, as the pom says.
-fn version(pom: &str) -> &str {
-    let value = pom.split_once("<kafka.version>").and_then(|(_, rest)| rest.split_once('<'));
-    value.map_or("unknown", |(version, _)| version)
+/// What a server is made of.
+pub(super) struct Jars {
+    /// What its folder's name begins with; its pom has its version as `<name>.version`.
+    name: &'static str,
+    title: &'static str,
+    pom: &'static str,
+    /// What to do where they cannot be fetched; may be empty.
+    advice: &'static str,
 }
 
-/// The folder of a pom's jars, `<cache>/kafka-<version>/libs`; fetches them where they are missing.
-pub(super) fn of(pom: &str) -> Result<PathBuf> {
-    fetch(&cache()?.join(format!("kafka-{}", version(pom))), pom)
+/// The broker that tests and laptops use.
+pub(super) const KAFKA: Jars = Jars {
+    name: "kafka",
+    title: "Apache Kafka",
+    pom: include_str!("../../stack/kafka/pom.xml"),
+    advice: "; set WEIR_TEST_KAFKA to use a running broker instead",
+};
+/// A broker of before topics had ids, and its ZooKeeper.
+pub(super) const KAFKA_2_7: Jars =
+    Jars { pom: include_str!("../../stack/kafka-2.7/pom.xml"), advice: "", ..KAFKA };
+/// Iceberg's own REST catalog.
+pub(super) const ICEBERG: Jars = Jars {
+    name: "iceberg",
+    title: "Apache Iceberg",
+    pom: include_str!("../../stack/rest/pom.xml"),
+    advice: "",
+};
+
+impl Jars {
+    /// The version, as the pom says.
+    fn version(&self) -> &str {
+        let tag = format!("<{}.version>", self.name);
+        let value = self.pom.split_once(&tag).and_then(|(_, rest)| rest.split_once('<'));
+        value.map_or("unknown", |(version, _)| version)
+    }
+
+    /// Their folder, `<cache>/<name>-<version>/libs`; fetches them where they are missing.
+    pub(super) fn folder(&self) -> Result<PathBuf> {
+        fetch(&cache()?.join(format!("{}-{}", self.name, self.version())), self)
+    }
 }
 
 fn cache() -> Result<PathBuf> {
@@ -37,7 +63,8 @@ fn complete(folder: &Path, pom: &str) -> bool {
     fs::read_to_string(folder.join("pom.xml")).is_ok_and(|found| found == pom)
 }
 
-fn fetch(folder: &Path, pom: &str) -> Result<PathBuf> {
+fn fetch(folder: &Path, jars: &Jars) -> Result<PathBuf> {
+    let Jars { name, title, pom, advice } = jars;
     let libs = folder.join("libs");
     if complete(folder, pom) {
         return Ok(libs);
@@ -47,10 +74,10 @@ fn fetch(folder: &Path, pom: &str) -> Result<PathBuf> {
     fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
     // Everything is made beside the folder and renamed into place: a download that is killed
     // leaves nothing that looks complete.
-    let new = tempfile::Builder::new().prefix(".kafka-").tempdir_in(parent)?;
+    let new = tempfile::Builder::new().prefix(&format!(".{name}-")).tempdir_in(parent)?;
     eprintln!(
-        "fetching the jars of Apache Kafka {} from Maven Central to {} (about 45 MB, once)",
-        version(pom),
+        "fetching the jars of {title} {} from Maven Central to {} (about 45 MB, once)",
+        jars.version(),
         folder.display()
     );
     fs::write(new.path().join("pom.xml"), pom)?;
@@ -62,9 +89,8 @@ fn fetch(folder: &Path, pom: &str) -> Result<PathBuf> {
         .output()?;
     if !out.status.success() {
         bail!(
-            "maven could not fetch the jars of Apache Kafka {} ({}); set WEIR_TEST_KAFKA to use a \
-             running broker instead; maven said:\n{}{}",
-            version(pom),
+            "maven could not fetch the jars of {title} {} ({}){advice}; maven said:\n{}{}",
+            jars.version(),
             out.status,
             String::from_utf8_lossy(&out.stdout),
             String::from_utf8_lossy(&out.stderr),
@@ -72,7 +98,7 @@ fn fetch(folder: &Path, pom: &str) -> Result<PathBuf> {
     }
     if folder.exists() && !complete(folder, pom) {
         let old = tempfile::Builder::new().prefix(".old-").tempdir_in(parent)?;
-        fs::rename(folder, old.path().join("kafka"))?;
+        fs::rename(folder, old.path().join(name))?;
     }
     match fs::rename(new.path(), folder) {
         Ok(()) => Ok(libs),
@@ -88,18 +114,19 @@ mod tests {
 
     #[test]
     fn the_poms_name_versions() {
-        assert!(version(KAFKA).starts_with("4."), "{}", version(KAFKA));
-        assert!(version(KAFKA_2_7).starts_with("2.7."), "{}", version(KAFKA_2_7));
+        for (jars, begins) in [(KAFKA, "4."), (KAFKA_2_7, "2.7."), (ICEBERG, "1.")] {
+            assert!(jars.version().starts_with(begins), "{}", jars.version());
+        }
     }
 
     #[test]
     fn half_a_download_does_not_count() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(!complete(folder.path(), KAFKA));
+        assert!(!complete(folder.path(), KAFKA.pom));
         fs::create_dir(folder.path().join("libs")).unwrap();
         fs::write(folder.path().join("pom.xml"), "<project/>").unwrap();
-        assert!(!complete(folder.path(), KAFKA));
-        fs::write(folder.path().join("pom.xml"), KAFKA).unwrap();
-        assert!(complete(folder.path(), KAFKA));
+        assert!(!complete(folder.path(), KAFKA.pom));
+        fs::write(folder.path().join("pom.xml"), KAFKA.pom).unwrap();
+        assert!(complete(folder.path(), KAFKA.pom));
     }
 }

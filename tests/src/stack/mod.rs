@@ -10,14 +10,16 @@ mod jars;
 mod kafka;
 mod moto;
 mod process;
+mod rest;
 mod secure;
 mod tap;
 
 pub use authority::{Authority, Certificate};
 pub use client::{Client, Delivered, Message, Producer};
 pub use glue::GlueServer;
-pub use http::{HttpServer, Reply, Request};
+pub use http::{HttpServer, Reply, Request, forward};
 pub use kafka::{Kafka, KafkaOptions};
 pub use moto::{BUCKET, Moto};
-pub use secure::{SecureKafka, USERS};
+pub use rest::RestCatalog;
+pub use secure::{MSK_KEY, SecureKafka, USERS};
 pub use tap::{Fault, Tap};
