@@ -18,6 +18,10 @@ const PARTITIONS: i32 = 3;
 const STEPS: u64 = 5;
 const CASH: &str = "          - {value: cash}\n";
 
+/// When the fleet's time begins.
+const START: &str = "2026-03-02T20:00:00Z";
+const START_MS: i64 = 1_772_481_600_000;
+
 /// A record that is still to be sent: its Kafka time, ms, and its value.
 type Record = (i64, String);
 
@@ -30,23 +34,29 @@ struct World {
 }
 
 impl World {
-    fn new(seed: u64) -> Result<World> {
+    fn new(seed: u64, flags: &str) -> Result<World> {
         let folder = tempfile::Builder::new().prefix("weir-increments-").tempdir()?;
         let topics = folder.path().file_name().unwrap_or_default().display().to_string();
         let rng = Rng::new(seed);
-        let mut world = World { folder, topics, rng, queues: BTreeMap::new() };
+        let world = World { folder, topics, rng, queues: BTreeMap::new() };
         copy(&repository().join("transforms/sql"), &world.path().join("transforms/sql"))?;
         copy(&repository().join("contracts"), &world.path().join("contracts"))?;
-        world.narrow(true)?;
         let seed = seed.to_string();
-        let flags = "--to events --ref-dir ref --machines 12 --sites 5 --for 30h --trouble 3 \
-                     --start 2026-03-02T20:00:00Z --malformed 0.01 --duplicates 0.01";
-        let mut arguments = vec!["simulate", "--seed", &seed];
+        let mut arguments = vec![
+            "simulate",
+            "--seed",
+            &seed,
+            "--to",
+            "events",
+            "--ref-dir",
+            "ref",
+            "--start",
+            START,
+        ];
         arguments.extend(flags.split_whitespace());
         world.weir(&arguments)?.expect(0)?;
         world.write_config()?;
-        world.queue()?;
-        world.write_wrong_model()?;
+        world.weir(&["seed"])?.expect(0)?;
         Ok(world)
     }
 
@@ -87,12 +97,13 @@ impl World {
         Ok(std::fs::write(self.path().join("weir.toml"), text)?)
     }
 
-    /// Puts the events in the order in which they will come: one in twenty very late, one in fifty twice.
-    fn queue(&mut self) -> Result<()> {
+    /// Puts the events in the order in which they will come; of a `rough` road one in twenty very late, one in
+    /// fifty twice.
+    fn queue(&mut self, rough: bool) -> Result<()> {
         for entry in std::fs::read_dir(self.path().join("events"))? {
             let path = entry?.path();
             let stream = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let (mut queue, mut late, mut at) = (Vec::new(), Vec::new(), 1_772_481_600_000);
+            let (mut queue, mut late, mut at) = (Vec::new(), Vec::new(), START_MS);
             for line in String::from_utf8_lossy(&std::fs::read(&path)?).lines() {
                 let event = serde_json::from_str::<Value>(line).unwrap_or_default();
                 let time = event["time"]
@@ -100,11 +111,11 @@ impl World {
                     .and_then(|t| chrono::DateTime::parse_from_rfc3339(t).ok());
                 at = time.map_or(at, |time| time.timestamp_millis().max(at));
                 let record = (at + self.rng.below(600_000) as i64, line.to_string());
-                if self.rng.below(50) == 0 {
+                if rough && self.rng.below(50) == 0 {
                     late.push((record.0 + 86_400_000, line.to_string()));
                 }
                 match self.rng.below(20) {
-                    0 => late.push((record.0 + 172_800_000, record.1)),
+                    0 if rough => late.push((record.0 + 172_800_000, record.1)),
                     _ => queue.push(record),
                 }
             }
@@ -131,13 +142,18 @@ impl World {
 
     /// Sends the next piece of every stream, each record to any partition.
     fn send(&mut self, step: u64) -> Result<()> {
+        self.send_some(|queue| match step + 1 {
+            STEPS => queue.len(),
+            _ => queue.len() / (STEPS - step) as usize,
+        })
+    }
+
+    /// Sends so many of every stream's records.
+    fn send_some(&mut self, some: impl Fn(&[Record]) -> usize) -> Result<()> {
         let producer = Kafka::shared().client()?.producer()?;
         for (stream, queue) in &mut self.queues {
             let topic = format!("{}-{stream}", self.topics);
-            let count = match step + 1 {
-                STEPS => queue.len(),
-                _ => queue.len() / (STEPS - step) as usize,
-            };
+            let count = some(queue);
             for (at, value) in queue.drain(..count.min(queue.len())) {
                 let partition = Some(self.rng.below(PARTITIONS as u64) as i32);
                 let (value, timestamp_ms) = (Some(value.as_bytes()), Some(at));
@@ -236,7 +252,11 @@ fn increments_leave_the_rows_of_a_full_refresh() -> Result<()> {
     let seed =
         std::env::var("WEIR_INCREMENTS_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(11);
     println!("repeat: WEIR_INCREMENTS_SEED={seed} tests/run --only increments::");
-    let mut world = World::new(seed)?;
+    let flags = "--machines 12 --sites 5 --for 30h --trouble 3 --malformed 0.01 --duplicates 0.01";
+    let mut world = World::new(seed, flags)?;
+    world.narrow(true)?;
+    world.queue(true)?;
+    world.write_wrong_model()?;
     world.weir(&["seed"])?.expect(0)?;
     if std::env::var_os("WEIR_TEST_KEEP").is_some() {
         world.folder.disable_cleanup(true);
@@ -305,4 +325,42 @@ fn moved(csv: &str) -> String {
     let end = row.len();
     row[end - 2] = "2026-03-03T19:30:00Z";
     format!("{csv}{}\n", row.join(","))
+}
+
+/// What building one model read of data files: files and bytes.
+fn reads(world: &World, select: &str, more: &[&str]) -> Result<(u64, u64)> {
+    world.weir(&[&["run", "--select", select], more].concat())?.expect(0)?;
+    let path = world.path().join("transforms/sql/target/run_results.json");
+    let results: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
+    let steps = results["results"].as_array().context("no results")?;
+    let read = |name: &str| steps.iter().filter_map(|s| s["adapter_response"][name].as_u64()).sum();
+    Ok((read("files_read"), read("bytes_read")))
+}
+
+#[test]
+fn the_cost_of_an_increment_follows_what_is_new() -> Result<()> {
+    let mut world = World::new(5, "--machines 4 --sites 2 --for 12d --stream vending.health")?;
+    world.queue(false)?;
+    let hours = |n: i64| START_MS + n * 3_600_000;
+    let until = |world: &mut World, n: i64| -> Result<()> {
+        world.send_some(|queue| queue.iter().take_while(|(at, _)| *at < hours(n)).count())?;
+        world.weir(&["ingest", "--until-latest", "--stream", "vending.health"])?.expect(0).map(drop)
+    };
+    let mut cost = Vec::new();
+    for days in [3, 12] {
+        for day in cost.len() as i64 * 3..days {
+            until(&mut world, day * 24 + 22)?;
+        }
+        let whole = reads(&world, "+machine_health_hourly", &["--full-refresh"])?;
+        until(&mut world, days * 24 - 1)?;
+        let increment = reads(&world, "+machine_health_hourly", &[])?;
+        println!("after {days} days: whole {whole:?}, an hour more {increment:?} files and bytes");
+        cost.push((whole, increment));
+    }
+    let [(small, of_small), (large, of_large)] = cost[..] else { unreachable!() };
+    ensure!(large.1 > 3 * small.1, "the old rows are not more: {cost:?}");
+    ensure!(of_large.0 <= of_small.0 + 2, "more files are opened for more old rows: {cost:?}");
+    ensure!(of_large.1 < of_small.1 * 3 / 2, "more bytes are read for more old rows: {cost:?}");
+    ensure!(2 * of_large.1 < large.1, "an hour costs half of the whole: {cost:?}");
+    Ok(())
 }
