@@ -255,7 +255,8 @@ fn refuse_old_files(lake: &Lake, base: &Base, change: &Change) -> Result<()> {
 /// pointer again. What fails stays for the sweeper.
 pub(crate) async fn delete_old_metadata(lake: &Lake, base: &Base, new: &Base) {
     let enabled = new.metadata().properties().get(DELETE_AFTER_COMMIT);
-    if enabled.is_none_or(|value| !value.eq_ignore_ascii_case("true")) {
+    let enabled = enabled.is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    if !enabled || lake.backend.keeps_metadata() {
         return;
     }
     let logged: BTreeSet<&str> =

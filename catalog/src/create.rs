@@ -14,6 +14,7 @@ use crate::backend::Outcome;
 use crate::error::{CatalogError, Result};
 use crate::schema::{
     check_schema, day_spec, raw_iceberg_schema, raw_partition_spec, reference_iceberg_schema,
+    sort_order,
 };
 use crate::table::{Base, Lake, LakeOptions};
 
@@ -86,7 +87,9 @@ impl Lake {
     fn new_raw_table(&self, contract: &Contract, name: &TableName) -> Result<TableMetadata> {
         let schema = raw_iceberg_schema(contract)?;
         let spec = raw_partition_spec(&schema)?;
-        self.new_table(name, schema, spec, properties(contract, &self.options))
+        let order = sort_order(&schema, &contract.sorted_by)?;
+        let properties = properties(contract, &self.options);
+        self.new_sorted_table(name, schema, spec, order, properties)
     }
 
     pub(crate) fn new_table(
@@ -96,17 +99,22 @@ impl Lake {
         spec: UnboundPartitionSpec,
         properties: HashMap<String, String>,
     ) -> Result<TableMetadata> {
+        self.new_sorted_table(name, schema, spec, SortOrder::unsorted_order(), properties)
+    }
+
+    fn new_sorted_table(
+        &self,
+        name: &TableName,
+        schema: Schema,
+        spec: UnboundPartitionSpec,
+        order: SortOrder,
+        properties: HashMap<String, String>,
+    ) -> Result<TableMetadata> {
         let location = format!("{}/{}/{}", self.warehouse.location(), name.namespace, name.name);
-        let built = TableMetadataBuilder::new(
-            schema,
-            spec,
-            SortOrder::unsorted_order(),
-            location,
-            FormatVersion::V2,
-            properties,
-        )
-        .and_then(|builder| builder.assign_uuid(self.env.ids.uuid()).build())
-        .map_err(|e| CatalogError::iceberg(format!("making table {name}"), e))?;
+        let built =
+            TableMetadataBuilder::new(schema, spec, order, location, FormatVersion::V2, properties)
+                .and_then(|builder| builder.assign_uuid(self.env.ids.uuid()).build())
+                .map_err(|e| CatalogError::iceberg(format!("making table {name}"), e))?;
         stamp(built.metadata, self.env.clock.now_ms())
     }
 }

@@ -16,7 +16,7 @@ use iceberg::spec::{
 };
 use object_store::ObjectStoreExt;
 use tempfile::TempDir;
-use weir_contract::names::{SourceId, column};
+use weir_contract::names::{SourceId, TableName, column};
 use weir_contract::progress::{Step, Steps};
 
 use crate::backend::Outcome;
@@ -193,9 +193,20 @@ pub async fn rewrite(lake: &Lake, path: &str, batch: &RecordBatch) -> Base {
 
 /// Deletes rows of a data file by position, as Spark and Trino do.
 pub async fn delete_positions(lake: &Lake, path: &str, positions: &[i64]) -> Base {
-    let base = current(lake).await;
+    delete_positions_of(lake, &testing::name(), path, positions).await
+}
+
+/// The same of any table.
+pub async fn delete_positions_of(
+    lake: &Lake,
+    table: &TableName,
+    path: &str,
+    positions: &[i64],
+) -> Base {
+    let base = lake.table(table).await.expect("the catalog").expect("the table");
     let metadata = base.metadata();
-    let victim = live(lake).await.into_iter().find(|f| f.path() == path).expect("the file");
+    let victim =
+        live_of(lake, &base).await.into_iter().find(|f| f.path() == path).expect("the file");
     let bytes = position_deletes(path, positions);
     let folder = format!("{}/data", metadata.location());
     let location = format!("{folder}/deletes-{}.parquet", lake.env.ids.uuid());

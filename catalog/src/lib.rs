@@ -32,6 +32,7 @@ pub mod error;
 pub mod evolve;
 pub mod expire;
 pub mod files;
+mod http;
 pub mod ladder;
 pub mod locate;
 pub mod look;

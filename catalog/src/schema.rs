@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field as ArrowField, Fields, SchemaRef as ArrowSchemaRef, TimeUnit};
 use iceberg::arrow::type_to_arrow_type;
 use iceberg::spec::{
-    NestedField, PartitionSpecRef, PrimitiveType, Schema, SchemaRef, StructType, TableMetadata,
-    Transform, Type, UnboundPartitionSpec,
+    NestedField, NullOrder, PartitionSpecRef, PrimitiveType, Schema, SchemaRef, SortDirection,
+    SortField, SortOrder, StructType, TableMetadata, Transform, Type, UnboundPartitionSpec,
 };
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use weir_contract::contract::{Contract, FieldType};
@@ -137,6 +137,49 @@ pub fn raw_partition_spec(schema: &Schema) -> Result<UnboundPartitionSpec> {
         Transform::Day,
     );
     Ok(spec.map_err(|e| CatalogError::iceberg("partitioning by day", e))?.build())
+}
+
+/// The order of rows that a contract asks for: the hour of event time, these columns, event time. None of
+/// them: no order.
+///
+/// Errors: bad config if the schema lacks one.
+pub fn sort_order(schema: &Schema, by: &[String]) -> Result<SortOrder> {
+    if by.is_empty() {
+        return Ok(SortOrder::unsorted_order());
+    }
+    let id = |name: &str| {
+        let field = schema.field_by_name(name);
+        field.map(|field| field.id).ok_or_else(|| {
+            CatalogError::bad_config(format!("rows cannot be sorted by {name}: no such column"))
+        })
+    };
+    let mut builder = SortOrder::builder();
+    let event_time = column::EVENT_TIME;
+    let columns = by.iter().map(|name| (name.as_str(), Transform::Identity));
+    let ends = [(event_time, Transform::Hour), (event_time, Transform::Identity)];
+    for (name, transform) in [ends[0]].into_iter().chain(columns).chain([ends[1]]) {
+        let field = SortField::builder()
+            .source_id(id(name)?)
+            .transform(transform)
+            .direction(SortDirection::Ascending)
+            .null_order(NullOrder::First)
+            .build();
+        builder.with_sort_field(field);
+    }
+    builder.build(schema).map_err(|e| CatalogError::iceberg("ordering rows", e))
+}
+
+/// The columns of an order between the hour of event time and event time itself, also of one that another
+/// engine gave the table.
+pub fn sorted_by(schema: &Schema, order: &SortOrder) -> Vec<String> {
+    let plain = order.fields.iter().filter(|field| field.transform == Transform::Identity);
+    let names = plain.filter_map(|field| schema.name_by_field_id(field.source_id));
+    names.filter(|name| *name != column::EVENT_TIME).map(str::to_string).collect()
+}
+
+/// Whether an order is one that a contract gave the table.
+pub fn is_contracts(order: &SortOrder) -> bool {
+    order.fields.first().is_some_and(|field| field.transform == Transform::Hour)
 }
 
 /// Whether a table can take the rows of a contract: every column of `wanted` is there with its

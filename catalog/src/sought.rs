@@ -5,14 +5,16 @@ use std::collections::HashMap;
 
 use iceberg::scan::FileScanTaskDeleteFile;
 use iceberg::spec::{
-    DataFile, Datum, ManifestContentType, ManifestFile, PartitionSpec, PrimitiveLiteral, Schema,
-    Transform,
+    DataFile, Datum, ManifestContentType, ManifestFile, PartitionSpec, PrimitiveLiteral,
+    PrimitiveType, Schema, Transform, Type,
 };
 use weir_contract::names::column;
 
 use crate::manifests::manifests_of;
 use crate::scan::plan::{self, LiveFile};
 use crate::{Base, Lake, Result};
+
+const DAY_US: i64 = 86_400_000_000;
 
 /// The rows that are looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,11 @@ impl Found {
         self.file.entry.file_size_in_bytes()
     }
 
+    /// Whether nobody deleted rows of it.
+    pub fn is_whole(&self) -> bool {
+        self.deletes.is_empty()
+    }
+
     /// Its data sequence number; 0 where a table of format v1 had none.
     pub(crate) fn sequence(&self) -> i64 {
         self.file.entry.sequence_number().unwrap_or(0)
@@ -70,6 +77,19 @@ impl Found {
     pub(crate) fn least(&self, schema: &Schema, column: &str) -> Option<i64> {
         let id = schema.field_id_by_name(column)?;
         self.file.entry.data_file().lower_bounds().get(&id).and_then(whole)
+    }
+
+    /// The least and the greatest time in a column of times or dates, µs; none where that is not known. Of
+    /// dates it is the first instant of the least and the last of the greatest.
+    pub fn times(&self, base: &Base, column: &str) -> (Option<i64>, Option<i64>) {
+        let schema = base.metadata().current_schema();
+        let kind = schema.field_by_name(column).map(|field| &*field.field_type);
+        let (least, greatest) = (self.least(schema, column), self.greatest(schema, column));
+        if kind != Some(&Type::Primitive(PrimitiveType::Date)) {
+            return (least, greatest);
+        }
+        let first = |day: i64| day.saturating_mul(DAY_US);
+        (least.map(first), greatest.map(|day| first(day).saturating_add(DAY_US - 1)))
     }
 
     /// What readers see of it: the file less its deletes.
@@ -165,7 +185,8 @@ fn may_hold(
         && meets(column::OFFSET, sought.from, sought.until.saturating_sub(1))
 }
 
-fn whole(datum: &Datum) -> Option<i64> {
+/// A bound of a whole-numbered column, of a date in days or of a time in µs.
+pub(crate) fn whole(datum: &Datum) -> Option<i64> {
     match datum.literal() {
         PrimitiveLiteral::Int(n) => Some(i64::from(*n)),
         PrimitiveLiteral::Long(n) => Some(*n),

@@ -13,7 +13,8 @@ use weir_contract::progress::{Progress, SnapshotFacts, TableFacts, Truth, resolv
 
 use crate::aws::{AwsOptions, Identity};
 use crate::backend::{
-    Backend, GlueOptions, GluePointer, Loaded, Pointer, PointerBackend, SqlitePointer,
+    Backend, GlueOptions, GluePointer, Loaded, Pointer, PointerBackend, RestBackend, RestOptions,
+    SqlitePointer,
 };
 use crate::encode::{FileFormat, ParquetFormat, TableSchema};
 use crate::env::Env;
@@ -66,6 +67,8 @@ pub enum CatalogAt {
     },
     /// In AWS Glue.
     Glue(GlueOptions),
+    /// An Iceberg REST catalog.
+    Rest(RestOptions),
 }
 
 /// A lake: storage, catalog and what the outside world decides. Cheap to clone.
@@ -104,6 +107,16 @@ impl Lake {
         Ok(Lake::of(Env::system(), store, Warehouse::Local(folder), pointer, options))
     }
 
+    /// A lake on the local disk in a REST catalog, whose server sees the same disk. Nothing is asked of
+    /// it yet.
+    ///
+    /// Errors: bad config, denied.
+    pub fn open_rest(warehouse: &Path, rest: RestOptions, options: LakeOptions) -> Result<Lake> {
+        let folder = local_warehouse(warehouse, options.create)?;
+        let store: Arc<dyn ObjectStore> = Arc::new(SyncedStore::new(Arc::new(LocalDisk), &folder));
+        Lake::of_rest(Env::system(), store, Warehouse::Local(folder), rest, options)
+    }
+
     /// A lake in S3. Nothing is asked of AWS yet, and the bucket is never made.
     ///
     /// Errors: bad config, and what opening the SQLite file says.
@@ -131,6 +144,7 @@ impl Lake {
                 let pointer = GluePointer::new(&identity, glue, warehouse.clone(), env.clone())?;
                 Lake::of(env, store, warehouse, pointer, options)
             }
+            CatalogAt::Rest(rest) => return Lake::of_rest(env, store, warehouse, rest, options),
         })
     }
 
@@ -144,6 +158,32 @@ impl Lake {
     ) -> Lake {
         let io = storage::file_io(store.clone(), warehouse.clone());
         let backend = Arc::new(PointerBackend::new(pointer, io.clone(), env.clone()));
+        Lake::over(env, store, io, backend, warehouse, options)
+    }
+
+    /// A lake of these parts, in a REST catalog.
+    ///
+    /// Errors: bad config.
+    pub fn of_rest(
+        env: Env,
+        store: Arc<dyn ObjectStore>,
+        warehouse: Warehouse,
+        rest: RestOptions,
+        options: LakeOptions,
+    ) -> Result<Lake> {
+        let io = storage::file_io(store.clone(), warehouse.clone());
+        let backend = RestBackend::new(rest, warehouse.clone(), io.clone(), env.clone())?;
+        Ok(Lake::over(env, store, io, Arc::new(backend), warehouse, options))
+    }
+
+    fn over(
+        env: Env,
+        store: Arc<dyn ObjectStore>,
+        io: FileIO,
+        backend: Arc<dyn Backend>,
+        warehouse: Warehouse,
+        options: LakeOptions,
+    ) -> Lake {
         let format = Arc::new(ParquetFormat::default());
         Lake { env, store, io, backend, warehouse, options, format }
     }

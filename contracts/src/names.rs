@@ -28,6 +28,9 @@ pub const TAG_HOUR_PREFIX: &str = "weir-hour-";
 pub const TAG_DAY_PREFIX: &str = "weir-day-";
 /// The same of a month, `2026-11`.
 pub const TAG_MONTH_PREFIX: &str = "weir-month-";
+/// What the tag begins with by which changes without a snapshot see each other in a REST catalog; a
+/// number follows.
+pub const TAG_TURN_PREFIX: &str = "weir-turn-";
 /// What all of them begin with, and no tag that people set.
 pub const TAG_PREFIX: &str = "weir-";
 

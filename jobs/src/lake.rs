@@ -1,14 +1,14 @@
 //! From the config to the lake.
 
 use weir_catalog::aws::{AwsKeys, AwsOptions, AwsRole};
-use weir_catalog::backend::GlueOptions;
+use weir_catalog::backend::{GlueOptions, RestAuth, RestOptions, Secret};
 use weir_catalog::storage::S3Options;
 use weir_catalog::{CatalogAt, CatalogError, Lake, LakeOptions};
 use weir_contract::names::{
     NAMESPACE_MART, NAMESPACE_RAW, NAMESPACE_REF, NAMESPACE_STAGING, TableName,
 };
 
-use crate::config::{Aws, CatalogPlace, Config, Property, WarehouseAt};
+use crate::config::{Aws, CatalogPlace, Config, Property, Rest, WarehouseAt};
 use crate::failure::Failure;
 
 /// Opens the lake of the config; `create` makes what is missing of a local one.
@@ -30,8 +30,12 @@ pub fn open(config: &Config, create: bool) -> Result<Lake, Failure> {
                     CatalogAt::Sqlite { file: file.clone(), name: catalog.name.clone() }
                 }
                 CatalogPlace::Glue(account) => CatalogAt::Glue(glue(account, aws)),
+                CatalogPlace::Rest(uri) => CatalogAt::Rest(rest(uri, &config.rest)?),
             };
             Lake::open_s3(warehouse.clone(), &identity(aws)?, &s3(aws), at, options)
+        }
+        (WarehouseAt::Folder(folder), CatalogPlace::Rest(uri)) => {
+            Lake::open_rest(folder, rest(uri, &config.rest)?, options)
         }
         (WarehouseAt::Folder(_), CatalogPlace::Glue(_)) => {
             Err(CatalogError::bug("the config lets tables of Glue stand in a folder"))
@@ -44,7 +48,7 @@ pub fn open(config: &Config, create: bool) -> Result<Lake, Failure> {
 pub fn exists(config: &Config) -> bool {
     match &config.catalog.place {
         CatalogPlace::Sqlite(file) => file.exists(),
-        CatalogPlace::Glue(_) => true,
+        CatalogPlace::Glue(_) | CatalogPlace::Rest(_) => true,
     }
 }
 
@@ -65,11 +69,12 @@ pub async fn tables(lake: &Lake, named: &[String]) -> Result<Vec<TableName>, Fai
 pub fn database_prefix(config: &Config) -> &str {
     match &config.catalog.place {
         CatalogPlace::Glue(_) => config.aws.database_prefix.as_deref().unwrap_or_default(),
-        CatalogPlace::Sqlite(_) => "",
+        CatalogPlace::Sqlite(_) | CatalogPlace::Rest(_) => "",
     }
 }
 
-fn identity(aws: &Aws) -> Result<AwsOptions, Failure> {
+/// Who we are in AWS.
+pub fn identity(aws: &Aws) -> Result<AwsOptions, Failure> {
     let keys = match &aws.keys {
         None => None,
         Some((id, secret)) => Some(AwsKeys {
@@ -94,7 +99,7 @@ fn identity(aws: &Aws) -> Result<AwsOptions, Failure> {
 
 fn read(key: &str, property: &Property) -> Result<String, Failure> {
     property.read().map_err(|why| {
-        Failure::config(format!("a key of AWS cannot be read: {why}"))
+        Failure::config(format!("a key cannot be read: {why}"))
             .at(key)
             .next("set the variable or the file that the config names")
     })
@@ -114,4 +119,28 @@ fn glue(account: &Option<String>, aws: &Aws) -> GlueOptions {
         endpoint: aws.glue_endpoint.clone(),
         database_prefix: aws.database_prefix.clone().unwrap_or_default(),
     }
+}
+
+fn rest(uri: &str, rest: &Rest) -> Result<RestOptions, Failure> {
+    let secret = |property: &Property| {
+        let property = property.clone();
+        Secret::by(move || property.read())
+    };
+    let auth = match (&rest.token, &rest.client) {
+        (Some(token), _) => RestAuth::Token(secret(token)),
+        (None, Some((id, client_secret))) => RestAuth::Client {
+            id: read("rest.client_id", id)?,
+            secret: secret(client_secret),
+            scope: rest.scope.clone(),
+            token_uri: rest.token_uri.clone(),
+        },
+        (None, None) => RestAuth::None,
+    };
+    Ok(RestOptions {
+        uri: uri.into(),
+        warehouse: rest.warehouse.clone(),
+        auth,
+        timeout: rest.timeout,
+        retries_max: rest.retries_max,
+    })
 }

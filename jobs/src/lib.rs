@@ -3,7 +3,7 @@
 //!
 //! - [`cli`]: the commands and flags; [`commands`]: one file for each, reading → calling → printing.
 //! - [`config`]: `weir.toml`, variables and flags, checked as a whole.
-//! - [`lake`]: from the config to the lake.
+//! - [`lake`], [`kafka`]: from the config to the lake, and to what clients of Kafka are told.
 //! - [`session`]: one run, from the command line to the exit code.
 //! - [`failure`], [`output`], [`telemetry`], [`shutdown`]: how a command ends, and what it says.
 //! - [`rows`], [`answer`]: rows of a result as JSON; what `weir where` says.
@@ -15,6 +15,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod failure;
+pub mod kafka;
 pub mod lake;
 pub mod models;
 pub mod output;

@@ -40,7 +40,7 @@ enum Instead {
 use Instead::{Elsewhere, Run, Stopped};
 
 /// Commands that do not simply run: page, command, what happens instead, why.
-const SPECIAL: [(&str, &str, Instead, &str); 13] = [
+const SPECIAL: [(&str, &str, Instead, &str); 14] = [
     (
         "README.md",
         "jobs/quickstart",
@@ -98,6 +98,12 @@ const SPECIAL: [(&str, &str, Instead, &str); 13] = [
         "target/release/weir-bench compact",
         Run("weir-bench compact --files 6 --rows 200"),
         "its figures take minutes",
+    ),
+    (
+        "bench/README.md",
+        "python bench/marts.py target/release/weir 127.0.0.1:9092 /tmp/weir-marts",
+        Elsewhere,
+        "it takes minutes; the suite dbt makes such lakes and runs the same project",
     ),
 ];
 

@@ -233,3 +233,39 @@ fn what_cannot_be_done_is_refused_with_the_way_out() -> Result<()> {
     ensure!(it.lab.count(&format!("SELECT count(price) AS n FROM {TABLE}"))? == 5);
     it.lab.verify_clean()
 }
+
+#[test]
+fn compaction_sorts_as_the_contract_says() -> Result<()> {
+    let mut it = Changing::new("evolve-sorted", 1)?;
+    for count in [5, 3, 9, 1, 7] {
+        it.send(0, count, "1.25", 2)?;
+        it.lab.ingest(&[])?;
+    }
+    let sorted = |by: &str| {
+        let property = format!("{{property: weir.sortedBy, value: [{by}]}}");
+        old().replace("1.0.0", "1.1.0") + &format!("customProperties:\n  - {property}\n")
+    };
+    it.write("vending.health.yaml", &sorted("colour, event_time, price, price"))?;
+    let file = it.lab.path().join("vending.health.yaml").display().to_string();
+    it.lab.weir(&["contracts", "check", &file])?.expect(2)?.says(&[
+        "names \\\"colour\\\", which is no column that is stored",
+        "ends with `event_time` by itself",
+        "names \\\"price\\\" twice",
+    ])?;
+    it.write("vending.health.yaml", &sorted("count"))?;
+    let planned = it.lab.weir(&["--output", "human", "contracts", "plan"])?.expect(0)?;
+    ensure!(planned.stdout.contains("sort the rows of an hour by count"), "{planned:#?}");
+    it.lab.result(&["contracts", "apply"])?;
+    it.lab.weir(&["contracts", "apply", "--exit-99-when-idle"])?.expect(99)?;
+    it.lab.weir(&["--set", "maintain.age_min=0s", "maintain"])?.expect(0)?;
+    // One file, which is read from its beginning to its end.
+    let sql = format!("SELECT date_trunc('hour', event_time) AS hour, \"count\" AS n FROM {TABLE}");
+    let done = it.lab.weir(&["--output", "json", "query", &sql])?.expect(0)?;
+    let rows = done.stdout.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
+    let number = |row: &Value| row["n"].to_string().trim_matches('"').parse::<i64>();
+    let rows: Vec<_> = rows.iter().map(|row| (row["hour"].to_string(), number(row))).collect();
+    ensure!(rows.len() == 10 && rows.iter().all(|(_, n)| n.is_ok()), "{rows:?}");
+    let key = |(hour, n): &(String, Result<i64, _>)| (hour.clone(), *n.as_ref().unwrap_or(&0));
+    ensure!(rows.is_sorted_by_key(key), "{rows:?}");
+    it.lab.verify_clean()
+}

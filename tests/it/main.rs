@@ -2,12 +2,14 @@
 
 mod backends;
 mod crash;
+mod dbt;
 mod docs;
 mod engines;
 mod evolve;
 mod fleet;
 mod foreign;
 mod history;
+mod increments;
 mod ingest;
 mod kafka;
 mod maintain;

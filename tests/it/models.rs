@@ -176,7 +176,10 @@ fn mistakes_say_where_they_are_and_what_to_do() -> Result<()> {
         ("select 1 as m\nfrom {{ source('ref', 'machine_history') }}", "fleet.sql:2:"),
         ("select now() as t", "reads the clock"),
         ("select 1 as m from", "not SQL"),
-        ("{{ config(materialized='incremental') }} select 1 as m", "is \"view\" or \"table\""),
+        (
+            "{{ config(materialized='ephemeral') }} select 1 as m",
+            "is \"view\", \"table\" or \"incr",
+        ),
     ] {
         shop.write(fleet, text)?;
         let done = shop.weir(&["compile"])?.expect(2)?;

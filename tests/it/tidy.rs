@@ -200,11 +200,14 @@ fn the_binary_and_the_tests_share_one_build_of_dependencies() {
 
 #[test]
 fn the_python_packages_are_pinned() {
-    let text = fs::read_to_string(root().join("tests/requirements.txt")).unwrap();
-    let loose = text.lines().filter(|line| !line.starts_with('#') && !line.contains("=="));
-    none(
-        loose.map(|line| format!("tests/requirements.txt: {line} has no exact version")).collect(),
-    );
+    let mut loose = Vec::new();
+    for name in ["tests/requirements.txt", "tests/dbt/requirements.txt"] {
+        let text = fs::read_to_string(root().join(name)).unwrap();
+        let pinned = |line: &str| line.starts_with(['#', '-']) || line.contains("==");
+        let lines = text.lines().filter(|line| !pinned(line));
+        loose.extend(lines.map(|line| format!("{name}: {line} has no exact version")));
+    }
+    none(loose);
 }
 
 #[test]

@@ -22,6 +22,7 @@ use weir_contract::yaml::{Diagnostic, Position, nearest};
 
 use crate::data_test;
 use crate::dedup::{deduplicated, lacks};
+use crate::incremental;
 use crate::project::{DataTest, Model, Place, Project, TestKind};
 
 /// The catalog under which models see each other and their sources.
@@ -34,6 +35,8 @@ pub struct Compiled {
     pub schema: SchemaRef,
     /// Its SQL as it runs: deduplicated, if the model is.
     pub sql: String,
+    /// Its columns, with the types that an increment's rows have; none if it has no SQL of its own for that.
+    pub increment: Option<SchemaRef>,
     /// The plan of the file's SQL over its direct inputs, types coerced, not optimized.
     pub plan: LogicalPlan,
 }
@@ -59,9 +62,13 @@ pub async fn compile(
         if !model.refs.iter().all(|parent| compiled.contains_key(parent)) {
             continue;
         }
-        match plan(&space.context, model).await? {
-            Ok(one) => {
+        match plan(&space.context, project, model).await? {
+            Ok(mut one) => {
                 space.add(&model.relation, Arc::new(EmptyTable::new(one.schema.clone())))?;
+                match increment(&space.context, model, &one.schema).await? {
+                    Ok(schema) => one.increment = schema,
+                    Err(found) => mistakes.push(found),
+                }
                 compiled.insert(name, one);
             }
             Err(found) => mistakes.extend(found),
@@ -75,18 +82,18 @@ pub async fn compile(
     Ok(if mistakes.is_empty() { Ok(compiled) } else { Err(mistakes) })
 }
 
+async fn planned(context: &SessionContext, sql: &str) -> Result<LogicalPlan, DataFusionError> {
+    let state = context.state();
+    let plan = state.create_logical_plan(sql).await?;
+    state.analyzer().execute_and_check(plan, &state.config_options().clone(), |_, _| {})
+}
+
 async fn plan(
     context: &SessionContext,
+    project: &Project,
     model: &Model,
 ) -> Result<Result<Compiled, Vec<Diagnostic>>> {
-    let state = context.state();
-    let planned = match state.create_logical_plan(&model.sql).await {
-        Ok(plan) => {
-            state.analyzer().execute_and_check(plan, &state.config_options().clone(), |_, _| {})
-        }
-        Err(error) => Err(error),
-    };
-    let plan = match planned {
+    let plan = match planned(context, &model.sql).await {
         Ok(plan) => plan,
         Err(error) => return mistake(&model.path, error).map(|one| Err(vec![one])),
     };
@@ -97,6 +104,9 @@ async fn plan(
         let lacks = lacks(&model.settings.dedup, plan.schema().as_arrow());
         mistakes.extend(lacks.map(|message| place.says(message)));
     }
+    let place = Place { file: model.path.clone(), at: Position::START };
+    let wrong = incremental::mistakes(project, model, &plan, plan.schema().as_arrow());
+    mistakes.extend(wrong.into_iter().map(|message| place.says(message)));
     if !mistakes.is_empty() {
         return Ok(Err(mistakes));
     }
@@ -105,7 +115,38 @@ async fn plan(
         [] => model.sql.clone(),
         identity => deduplicated(&model.sql, identity, &schema),
     };
-    Ok(Ok(Compiled { schema, sql, plan }))
+    Ok(Ok(Compiled { schema, sql, increment: None, plan }))
+}
+
+/// The columns of the SQL of an increment, which may read the model's own table: they must be those of the
+/// whole.
+async fn increment(
+    context: &SessionContext,
+    model: &Model,
+    whole: &SchemaRef,
+) -> Result<Result<Option<SchemaRef>, Diagnostic>> {
+    let Some(sql) = &model.increment else { return Ok(Ok(None)) };
+    let plan = match planned(context, sql).await {
+        Ok(plan) => plan,
+        Err(error) => return mistake(&model.path, error).map(Err),
+    };
+    let schema = stored(plan.schema().as_arrow());
+    let kinds = |schema: &Schema| -> Vec<String> {
+        let fields = schema.fields().iter();
+        fields
+            .map(|f| format!("{} {}", f.name(), iceberg_type(f.data_type()).unwrap_or_default()))
+            .collect()
+    };
+    let (all, new) = (kinds(whole), kinds(&schema));
+    if all == new {
+        return Ok(Ok(Some(Arc::new(schema))));
+    }
+    let place = Place { file: model.path.clone(), at: Position::START };
+    Ok(Err(place.says(format!(
+        "with is_incremental() the columns are {}, without it {}; they must be the same",
+        new.join(", "),
+        all.join(", ")
+    ))))
 }
 
 /// What is wrong with the query of a test.
@@ -114,13 +155,7 @@ async fn plan_test(
     project: &Project,
     test: &DataTest,
 ) -> Result<Option<Diagnostic>> {
-    let state = context.state();
-    let planned = match state.create_logical_plan(&data_test::sql(project, test)).await {
-        Ok(plan) => {
-            state.analyzer().execute_and_check(plan, &state.config_options().clone(), |_, _| {})
-        }
-        Err(error) => Err(error),
-    };
+    let planned = planned(context, &data_test::sql(project, test)).await;
     let Err(error) = planned else { return Ok(None) };
     // Only a test that is a file of its own has the lines of one.
     match test.kind {
@@ -241,7 +276,7 @@ pub fn iceberg_type(kind: &DataType) -> Result<String, String> {
 }
 
 /// The schema of the rows as they are stored: everything may be null, whatever SQL can prove.
-fn stored(schema: &Schema) -> Schema {
+pub(crate) fn stored(schema: &Schema) -> Schema {
     let field = |field: &Arc<Field>| Field::new(field.name(), field.data_type().clone(), true);
     Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>())
 }

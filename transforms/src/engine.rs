@@ -9,14 +9,17 @@ use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::common::DataFusionError;
 use datafusion::datasource::ViewTable;
+use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::prelude::SessionContext;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::prelude::{DataFrame, SessionContext};
 use weir_catalog::session::explain;
 use weir_catalog::{CatalogError, Result};
 use weir_contract::names::TableName;
 
 use crate::compile::{Compiled, Space};
-use crate::project::{Materialized, Project};
+use crate::project::Project;
 
 /// A session in which models can be queried.
 pub struct Engine {
@@ -55,7 +58,7 @@ impl Engine {
         for name in project.graph().order().unwrap_or_default() {
             let found = project.models.get(&name).zip(compiled.get(&name));
             let Some((model, Compiled { sql, .. })) = found else { continue };
-            if space.has(&model.relation) || model.settings.materialized == Materialized::Table {
+            if space.has(&model.relation) || model.is_stored() {
                 // It is read as it is; one that has no table yet, or that nobody asks for, has no name.
                 continue;
             }
@@ -80,10 +83,59 @@ impl Engine {
         Ok(Rows { schema, batches })
     }
 
-    /// The rows of a query as they come.
-    pub async fn stream(&self, sql: &str) -> Result<SendableRecordBatchStream> {
-        let frame = self.space.context.sql(sql).await.map_err(named)?;
-        frame.execute_stream().await.map_err(explain)
+    /// A query that has not begun.
+    pub async fn frame(&self, sql: &str) -> Result<DataFrame> {
+        self.space.context.sql(sql).await.map_err(named)
+    }
+
+    /// The rows of a table, as a query that has not begun.
+    pub fn table(&self, table: Arc<dyn TableProvider>) -> Result<DataFrame> {
+        self.space.context.read_table(table).map_err(explain)
+    }
+
+    /// Gives a table its name.
+    pub fn add(&self, name: &TableName, table: Arc<dyn TableProvider>) -> Result<()> {
+        self.space.add(name, table)
+    }
+}
+
+/// What a query reads of data files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// Files that it opens, as often as it does.
+    pub files: u64,
+    /// Bytes of them that were read.
+    pub bytes: u64,
+}
+
+/// A query under way.
+pub struct Running {
+    plan: Arc<dyn ExecutionPlan>,
+}
+
+impl Running {
+    /// Starts a query: its rows as they come, and what tells how far it is.
+    pub async fn start(frame: DataFrame) -> Result<(SendableRecordBatchStream, Running)> {
+        let task = Arc::new(frame.task_ctx());
+        let plan = frame.create_physical_plan().await.map_err(explain)?;
+        let rows = execute_stream(plan.clone(), task).map_err(explain)?;
+        Ok((rows, Running { plan }))
+    }
+
+    /// What it has read so far.
+    pub fn reads(&self) -> Reads {
+        let (mut reads, mut open) = (Reads::default(), vec![&self.plan]);
+        while let Some(plan) = open.pop() {
+            open.extend(plan.children());
+            let Some(source) = plan.as_any().downcast_ref::<DataSourceExec>() else { continue };
+            let Some(files) = source.data_source().as_any().downcast_ref::<FileScanConfig>() else {
+                continue;
+            };
+            reads.files += files.file_groups.iter().map(|group| group.len() as u64).sum::<u64>();
+            let bytes = plan.metrics().and_then(|metrics| metrics.sum_by_name("bytes_scanned"));
+            reads.bytes += bytes.map_or(0, |bytes| bytes.as_usize() as u64);
+        }
+        reads
     }
 }
 

@@ -1,11 +1,12 @@
-//! Which models are meant: dbt's selectors `name`, `+name+`, `tag:`, `path:`.
+//! Which models are meant: dbt's selectors `name`, `+name+`, `tag:`, `path:`,
+//! `config.materialized:`.
 
 use std::collections::BTreeSet;
 
 use weir_contract::yaml::nearest;
 
 use crate::graph::Graph;
-use crate::project::Model;
+use crate::project::{MATERIALIZED, Model};
 
 /// The models that `select` names and `exclude` does not; all where `select` is empty. Several
 /// selectors are a union, a comma between two an intersection.
@@ -55,7 +56,7 @@ fn single<'m>(
     let unreadable = || {
         format!(
             "the selector {selector:?} cannot be read; write a model's name, +name, name+, 2+name, \
-             tag:NAME or path:FOLDER"
+             tag:NAME, path:FOLDER or config.materialized:KIND"
         )
     };
     let (before, rest) = match selector.split_once('+') {
@@ -100,6 +101,10 @@ fn named<'m>(
                     .strip_prefix(path)
                     .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             }))
+        }
+        Some(("config.materialized", kind)) => {
+            let known = MATERIALIZED.iter().find(|(name, _)| *name == kind)?;
+            Ok(those(&|m| m.settings.materialized == known.1))
         }
         Some(_) => return None,
         None if core.is_empty() => return None,
@@ -147,6 +152,8 @@ mod tests {
             (&["tag:x,path:staging"], &[], "a"),
             (&["path:marts/sales/"], &[], "c"),
             (&["path:mart"], &[], ""),
+            (&["config.materialized:view"], &["a"], "b c"),
+            (&["config.materialized:table"], &[], ""),
             (&["a", "c"], &["tag:x,c"], "a"),
             (&["a b"], &[], "a b"),
             (&[], &["path:staging"], "c"),

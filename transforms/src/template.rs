@@ -23,6 +23,8 @@ pub struct Names {
     pub sources: BTreeSet<TableName>,
     /// Values of `var()`.
     pub vars: BTreeMap<String, Value>,
+    /// What `is_incremental()` says.
+    pub incremental: bool,
 }
 
 /// What became of a template.
@@ -69,8 +71,8 @@ fn environment(this: &TableName, names: &Names, seen: &Arc<Mutex<Seen>>) -> Envi
     environment.set_fuel(Some(FUEL));
     environment.set_debug(true);
     environment.add_global("this", this.to_string());
-    // Nothing is built yet when a template is read.
-    environment.add_function("is_incremental", || false);
+    let incremental = names.incremental;
+    environment.add_function("is_incremental", move || incremental);
     let (models, into) = (names.models.clone(), seen.clone());
     environment.add_function("ref", move |name: &str, more: Rest<Value>| {
         if !more.is_empty() {
@@ -160,6 +162,7 @@ mod tests {
             models: [model].into(),
             sources: ["raw.vending_sales".parse().unwrap()].into(),
             vars: vars.into(),
+            incremental: false,
         }
     }
 

@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 
 use super::{AwsRole, Identity, Signed};
 use crate::error::Result;
+use crate::http::form_encoded;
 use crate::storage::element;
 
 /// Credentials are renewed so long before they expire.
@@ -96,16 +97,6 @@ fn credentials(xml: &str, now: DateTime<Utc>) -> Option<(AwsCredential, Duration
     Some((credential, (expires.to_utc() - now).to_std().unwrap_or_default()))
 }
 
-fn form_encoded<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    let escaped = |text: &str| -> String {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b);
-        let one = |b: u8| if plain(b) { char::from(b).into() } else { format!("%{b:02X}") };
-        text.bytes().map(one).collect()
-    };
-    let pairs: Vec<_> = pairs.map(|(k, v)| format!("{k}={}", escaped(v))).collect();
-    pairs.join("&")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,11 +112,5 @@ mod tests {
         assert_eq!((&*credential.key_id, &*credential.secret_key), ("ASIA1", "se+c"));
         assert_eq!((credential.token.as_deref(), life.as_secs()), (Some("to/k=="), 3600));
         assert!(credentials("<Error/>", now).is_none());
-    }
-
-    #[test]
-    fn forms_escape_what_is_not_plain() {
-        let form = form_encoded([("RoleArn", "arn:aws:iam::1:role/a b")].into_iter());
-        assert_eq!(form, "RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fa%20b");
     }
 }

@@ -4,6 +4,7 @@
 //! chain of credentials serve every service (docs/decisions/0010).
 
 mod assume_role;
+mod msk;
 mod request;
 
 use std::fmt;
@@ -14,15 +15,12 @@ use object_store::aws::{AmazonS3Builder, AwsCredential, AwsCredentialProvider};
 use object_store::{BackoffConfig, ClientOptions, RetryConfig, StaticCredentialProvider};
 
 use assume_role::AssumeRole;
-pub(crate) use request::{Answer, Signed, Unanswered};
+pub use msk::MskToken;
+pub(crate) use request::Signed;
 
 use crate::error::{CatalogError, Result};
+use crate::http;
 
-/// How long a connection may take to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an idle connection is kept: less than servers do, so that no commit is sent into one that
-/// is being closed.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// The longest pause between two tries.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
@@ -107,7 +105,7 @@ impl Identity {
 
     /// Time-outs of every request. Plain HTTP is for endpoints that the config spells so.
     pub(crate) fn client(&self) -> ClientOptions {
-        client(self.timeout)
+        http::options(self.timeout)
     }
 
     /// How requests that may be repeated are.
@@ -137,7 +135,7 @@ fn chain(region: &str, options: &AwsOptions) -> Result<AwsCredentialProvider> {
     let built = AmazonS3Builder::from_env()
         .with_region(region)
         .with_bucket_name("none")
-        .with_client_options(client(options.timeout))
+        .with_client_options(http::options(options.timeout))
         .with_retry(retry(options.timeout, options.retries_max))
         .build();
     let store = built.map_err(|e| {
@@ -145,14 +143,6 @@ fn chain(region: &str, options: &AwsOptions) -> Result<AwsCredentialProvider> {
             .with_source(e)
     })?;
     Ok(store.credentials().clone())
-}
-
-fn client(timeout: Duration) -> ClientOptions {
-    ClientOptions::new()
-        .with_timeout(timeout)
-        .with_connect_timeout(CONNECT_TIMEOUT.min(timeout))
-        .with_pool_idle_timeout(IDLE_TIMEOUT)
-        .with_allow_http(true)
 }
 
 fn retry(timeout: Duration, retries_max: usize) -> RetryConfig {

@@ -1,18 +1,14 @@
 //! Signed requests to a service of AWS: one call is one request, never repeated here.
 
-use std::fmt;
-
-use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Uri};
 use object_store::aws::AwsAuthorizer;
-use object_store::client::{
-    HttpClient, HttpConnector, HttpErrorKind, HttpRequest, HttpRequestBody, ReqwestConnector,
-};
+use object_store::client::{HttpClient, HttpRequest, HttpRequestBody};
 
 use super::Identity;
 use super::assume_role::STS;
 use crate::error::{CatalogError, Result};
+use crate::http::{Answer, Unanswered, connect, send};
 
 /// The client of one service.
 #[derive(Debug, Clone)]
@@ -22,29 +18,6 @@ pub(crate) struct Signed {
     service: &'static str,
     endpoint: String,
     uri: Uri,
-}
-
-/// What a service answered, whatever its status.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) body: Bytes,
-}
-
-/// Why there is no answer.
-#[derive(Debug)]
-pub(crate) struct Unanswered {
-    /// The request is known not to have reached the service.
-    pub(crate) unsent: bool,
-    /// There are no credentials to sign it with.
-    pub(crate) anonymous: bool,
-    text: String,
-}
-
-impl fmt::Display for Unanswered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
 }
 
 impl Signed {
@@ -61,10 +34,7 @@ impl Signed {
         let uri = root.parse::<Uri>().map_err(|e| {
             CatalogError::bad_config(format!("the endpoint {endpoint:?} of {service}: {e}"))
         })?;
-        let client = ReqwestConnector::default().connect(&identity.client()).map_err(|e| {
-            CatalogError::bad_config(format!("the client of {service} cannot be made: {e}"))
-                .with_source(e)
-        })?;
+        let client = connect(service, identity.timeout)?;
         Ok(Signed { identity: identity.clone(), client, service, endpoint, uri })
     }
 
@@ -93,14 +63,6 @@ impl Signed {
         })?;
         AwsAuthorizer::new(&credential, self.service, &self.identity.region)
             .authorize(&mut request, None);
-        let lost = |e: object_store::client::HttpError| Unanswered {
-            unsent: e.kind() == HttpErrorKind::Connect,
-            anonymous: false,
-            text: format!("{} at {} does not answer: {e}", self.service, self.endpoint),
-        };
-        let response = self.client.execute(request).await.map_err(lost)?;
-        let status = response.status().as_u16();
-        let body = response.into_body().bytes().await.map_err(lost)?;
-        Ok(Answer { status, body })
+        send(&self.client, self.service, &self.endpoint, request).await
     }
 }

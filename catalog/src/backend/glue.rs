@@ -9,24 +9,21 @@ mod columns;
 mod entry;
 mod refusal;
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use weir_contract::names::TableName;
 
-use refusal::{Refusal, reply, silence};
+use refusal::{reply, silence};
 
 use super::Loaded;
 use super::pointer::{Pointer, Swap};
+use super::refusal::{Refusal, pause};
 use crate::aws::{Identity, Signed};
 use crate::env::Env;
 use crate::error::{CatalogError, Result};
 use crate::storage::Warehouse;
 
 const JSON: &str = "application/x-amz-json-1.1";
-const PAUSE: Duration = Duration::from_millis(100);
-const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// Which catalog, and what of it.
 #[derive(Debug, Clone, Default)]
@@ -95,15 +92,8 @@ impl GluePointer {
                 return Err(refusal);
             }
             attempt += 1;
-            self.pause(attempt).await;
+            pause(&self.env, attempt).await;
         }
-    }
-
-    /// Between half and all of a time that doubles with every attempt.
-    async fn pause(&self, attempt: usize) {
-        let longest = PAUSE.saturating_mul(1 << attempt.min(10)).min(PAUSE_MAX);
-        let jitter = f64::from(self.env.ids.uuid().as_u128() as u16) / f64::from(u16::MAX);
-        self.env.clock.sleep(longest.mul_f64(0.5 + jitter / 2.0)).await;
     }
 
     /// Every page of a list.

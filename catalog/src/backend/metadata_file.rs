@@ -43,10 +43,14 @@ pub(super) async fn read(io: &FileIO, location: &str) -> Result<Loaded> {
         CatalogError::bad_data(format!("metadata {location} is damaged: {e}")).with_source(e)
     };
     let json = unpack(bytes).map_err(damaged)?;
-    let metadata: TableMetadata = serde_json::from_slice(&json).map_err(|e| damaged(e.into()))?;
-    let Refs { refs } = serde_json::from_slice(&json).map_err(|e| damaged(e.into()))?;
-    let refs = refs.unwrap_or_default();
-    Ok(Loaded { location: location.to_string(), metadata: Arc::new(metadata), refs })
+    parse(location.to_string(), &json).map_err(|e| damaged(e.into()))
+}
+
+/// The metadata that stand at `location`, by their text.
+pub(super) fn parse(location: String, json: &[u8]) -> serde_json::Result<Loaded> {
+    let metadata: TableMetadata = serde_json::from_slice(json)?;
+    let Refs { refs } = serde_json::from_slice(json)?;
+    Ok(Loaded { location, metadata: Arc::new(metadata), refs: refs.unwrap_or_default() })
 }
 
 #[derive(Deserialize)]

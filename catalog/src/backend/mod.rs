@@ -7,6 +7,8 @@
 mod glue;
 mod metadata_file;
 mod pointer;
+mod refusal;
+mod rest;
 mod sqlite;
 
 use std::collections::BTreeMap;
@@ -22,6 +24,7 @@ use weir_contract::names::TableName;
 pub use glue::{GlueOptions, GluePointer};
 pub(crate) use metadata_file::version_of;
 pub use pointer::{Pointer, PointerBackend, Swap};
+pub use rest::{RestAuth, RestBackend, RestOptions, Secret};
 pub use sqlite::SqlitePointer;
 
 use crate::error::{CatalogError, Result};
@@ -81,6 +84,11 @@ pub trait Backend: Send + Sync + Debug {
 
     /// Applies `updates` to exactly `base`, and makes the result current if `base` still is.
     async fn commit(&self, name: &TableName, base: &Loaded, updates: Vec<TableUpdate>) -> Outcome;
+
+    /// Whether the catalog itself writes metadata files, and deletes those that fall off the log.
+    fn keeps_metadata(&self) -> bool {
+        false
+    }
 }
 
 /// A shared backend is a backend.
@@ -112,5 +120,9 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
 
     async fn commit(&self, name: &TableName, base: &Loaded, updates: Vec<TableUpdate>) -> Outcome {
         (**self).commit(name, base, updates).await
+    }
+
+    fn keeps_metadata(&self) -> bool {
+        (**self).keeps_metadata()
     }
 }

@@ -8,7 +8,9 @@ use iceberg::spec::{
     ListType, NestedField, PrimitiveType, Schema, StructType, TableMetadata, Type,
 };
 
+use crate::Base;
 use crate::error::{CatalogError, Result};
+use crate::scan::query_schema;
 
 /// A column that a model gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +86,19 @@ pub fn type_name(kind: &Type) -> String {
             type_name(&map.value_field.field_type)
         ),
     }
+}
+
+/// The columns of a table, as a query gives them.
+pub fn columns_of(base: &Base) -> Result<Vec<Column>> {
+    let schema = base.metadata().current_schema();
+    let kinds = query_schema(schema)?;
+    let fields = schema.as_struct().fields().iter().zip(kinds.fields());
+    let column = |(field, arrow): (&Arc<NestedField>, &arrow_schema::FieldRef)| Column {
+        name: field.name.clone(),
+        data_type: arrow.data_type().clone(),
+        doc: field.doc.clone().unwrap_or_default(),
+    };
+    Ok(fields.map(column).collect())
 }
 
 /// The schema of a new table.

@@ -10,21 +10,23 @@ use std::collections::BTreeMap;
 use arrow::compute::cast;
 use arrow_array::RecordBatch;
 use futures::{Stream, TryStreamExt};
-use iceberg::spec::UnboundPartitionSpec;
+use iceberg::spec::{Schema, UnboundPartitionSpec};
 use weir_contract::names::{TableName, key};
 use weir_contract::progress::{Derived, Root, Verdict};
 
 use crate::commit::{Change, Committed, Decision, Receipt, commit};
 use crate::encode::{FileEncoder, FileFormat, ParquetFormat, TableSchema};
 use crate::files::NewFile;
-use crate::sought::{Sought, files};
+use crate::sought::{Found, Sought, files, still_stand};
 use crate::{Base, CatalogError, Lake, Result};
 use columns::{Column, new_schema, next_schema};
 
 /// The stage in summaries.
 const STAGE: &str = "model";
-/// Bytes of a data file, about.
-const FILE_BYTES: usize = 128 << 20;
+/// Bytes of a data file of a table that each build writes whole, about.
+pub const FILE_BYTES: usize = 128 << 20;
+/// Of one of which builds replace windows of time: what a late row touches is written anew by the file.
+pub const WINDOW_FILE_BYTES: usize = 16 << 20;
 /// Memory of a file in the making, at most.
 const FILE_MEMORY: usize = 256 << 20;
 /// How often a build's rows are committed anew because another writer changed the table's files.
@@ -43,6 +45,17 @@ pub struct Build<'b> {
     pub roots: BTreeMap<String, Root>,
     /// What makes them: the same text, the same rows.
     pub sql_hash: String,
+    /// Bytes of a data file, about.
+    pub file_bytes: usize,
+}
+
+/// Whose place the rows of a build take.
+#[derive(Debug, Clone, Copy)]
+pub enum Old<'o> {
+    /// All files.
+    All,
+    /// These files of this version of the table; the rest of the table stays.
+    Of(&'o Base, &'o [Found]),
 }
 
 /// What a derived table says of itself.
@@ -90,51 +103,53 @@ pub fn made(base: &Base) -> Result<Made> {
     Ok(Made { derived: base.progress()?.derived, sql_hash: hash })
 }
 
-/// Makes `rows` the rows of the table, which is made if it is not there.
+/// The live files of the table, if their rows are those that its builds counted and nobody deleted any of
+/// them: only then what a build leaves alone is as a build made it.
+pub async fn pieces(lake: &Lake, base: &Base) -> Result<Option<Vec<Found>>> {
+    let counted = base.progress()?.derived.map_or(0, |derived| derived.rows);
+    let found = files(lake, base, &Sought::ALL).await?;
+    let rows: u64 = found.iter().map(Found::rows).sum();
+    let whole = i64::try_from(rows) == Ok(counted) && found.iter().all(Found::is_whole);
+    Ok(whole.then_some(found))
+}
+
+/// Makes `rows` rows of the table in the place of `old` files; the table is made if it is not there.
 ///
-/// Errors: fenced if another build of the table came between, and what reading the rows, storage and
-/// `commit` say. After an error the table is as it was.
+/// Errors: retry if another build of the table came between, or another engine changed the `old` files,
+/// and what reading the rows, storage and `commit` say. After an error the table is as it was.
 pub async fn replace(
     lake: &Lake,
     name: &TableName,
     build: &Build<'_>,
+    old: Old<'_>,
     rows: impl Stream<Item = Result<RecordBatch>> + Send,
 ) -> Result<Receipt> {
-    let mut base = lake.ensure_derived(name, build).await?;
+    let mut base = match old {
+        Old::All => lake.ensure_derived(name, build).await?,
+        Old::Of(base, _) => base.clone(),
+    };
     let from = base.progress()?.derived;
     let schema = next_schema(base.metadata(), build.columns)?;
     let table = match &schema {
         Some(schema) => TableSchema::new(schema.clone().into())?,
         None => base.schema()?,
     };
-    let added = write(lake, &base, &table, rows).await?;
-    let count = added.iter().map(NewFile::rows).sum::<u64>();
-    let next =
-        Derived { rows: i64::try_from(count).unwrap_or(i64::MAX), roots: build.roots.clone() };
-    let commit_id = lake.env.ids.uuid().to_string();
+    let added = write(lake, &base, &table, build.file_bytes, rows).await?;
+    let next = Derived { rows: rows_after(from.as_ref(), &added, old), roots: build.roots.clone() };
+    let mut change = change(build, lake.env.ids.uuid().to_string(), added, schema);
     for _ in 0..ATTEMPTS_MAX {
         let planned_on = base.metadata().current_snapshot_id();
-        let old = files(lake, &base, &Sought::ALL).await?;
-        let change = Change {
-            commit_id: commit_id.clone(),
-            stage: STAGE,
-            added: added.clone(),
-            removed: old.iter().map(|file| file.path().to_string()).collect(),
-            schema: schema.clone(),
-            properties: [
-                (key::MODEL.to_string(), build.model.to_string()),
-                (key::SQL_HASH.to_string(), build.sql_hash.clone()),
-            ]
-            .into(),
-            summary: [(key::SQL_HASH.to_string(), build.sql_hash.clone())].into(),
-            ..Change::default()
+        let gone = match old {
+            Old::All => &files(lake, &base, &Sought::ALL).await?[..],
+            Old::Of(_, files) => files,
         };
+        change.removed = gone.iter().map(|file| file.path().to_string()).collect();
         let decide = &mut |now: &Base, progress: &weir_contract::progress::Progress| {
             if now.metadata().current_snapshot_id() != planned_on {
                 // Its files are others than those that were listed.
                 return Decision::Decline(Declined::Moved);
             }
-            match progress.derive(&commit_id, from.as_ref(), next.clone()) {
+            match progress.derive(&change.commit_id, from.as_ref(), next.clone()) {
                 Verdict::Apply(after) => Decision::Advance(after),
                 Verdict::Already | Verdict::Fenced(_) => Decision::Decline(Declined::Fenced),
                 Verdict::Invalid(why) => Decision::Decline(Declined::Invalid(why)),
@@ -143,13 +158,7 @@ pub async fn replace(
         match commit(lake, base.clone(), &change, decide).await? {
             Committed::Done(receipt) => return Ok(receipt),
             Committed::Declined(Declined::Moved) => {
-                let now = lake.derived(name).await?;
-                base = now.ok_or_else(|| {
-                    CatalogError::retry(format!("table {name} was dropped while it was built"))
-                })?;
-                if base.progress()?.derived != from {
-                    return Err(fenced(name));
-                }
+                base = moved(lake, name, from.as_ref(), old).await?;
             }
             Committed::Declined(Declined::Fenced) => return Err(fenced(name)),
             Committed::Declined(Declined::Invalid(why)) => {
@@ -160,6 +169,62 @@ pub async fn replace(
     Err(CatalogError::retry(format!(
         "other writers changed table {name} {ATTEMPTS_MAX} times while it was built"
     )))
+}
+
+/// The commit of a build, but for the files that it removes.
+fn change(
+    build: &Build<'_>,
+    commit_id: String,
+    added: Vec<NewFile>,
+    schema: Option<Schema>,
+) -> Change {
+    let hash = (key::SQL_HASH.to_string(), build.sql_hash.clone());
+    Change {
+        commit_id,
+        stage: STAGE,
+        added,
+        schema,
+        properties: [(key::MODEL.to_string(), build.model.to_string()), hash.clone()].into(),
+        summary: [hash].into(),
+        ..Change::default()
+    }
+}
+
+/// Rows that the table has after a build that adds files in the place of `old` ones.
+fn rows_after(from: Option<&Derived>, added: &[NewFile], old: Old<'_>) -> i64 {
+    let sum =
+        |rows: &mut dyn Iterator<Item = u64>| i64::try_from(rows.sum::<u64>()).unwrap_or(i64::MAX);
+    let added = sum(&mut added.iter().map(NewFile::rows));
+    match old {
+        Old::All => added,
+        Old::Of(_, files) => {
+            let before = from.map_or(0, |derived| derived.rows);
+            before - sum(&mut files.iter().map(Found::rows)) + added
+        }
+    }
+}
+
+/// The table after another writer's commit, if a build can still be made of it.
+async fn moved(
+    lake: &Lake,
+    name: &TableName,
+    from: Option<&Derived>,
+    old: Old<'_>,
+) -> Result<Base> {
+    let now = lake.derived(name).await?.ok_or_else(|| {
+        CatalogError::retry(format!("table {name} was dropped while it was built"))
+    })?;
+    if now.progress()?.derived.as_ref() != from {
+        return Err(fenced(name));
+    }
+    if let Old::Of(_, files) = old
+        && !still_stand(lake, &now, files).await?
+    {
+        return Err(CatalogError::retry(format!(
+            "another engine changed files of {name} that were being replaced"
+        )));
+    }
+    Ok(now)
 }
 
 enum Declined {
@@ -177,6 +242,7 @@ async fn write(
     lake: &Lake,
     base: &Base,
     schema: &TableSchema,
+    file_bytes: usize,
     rows: impl Stream<Item = Result<RecordBatch>> + Send,
 ) -> Result<Vec<NewFile>> {
     let format = ParquetFormat::for_sorted();
@@ -192,7 +258,7 @@ async fn write(
             None => open.insert(format.encoder(schema, None)?),
         };
         file.write(&shaped(&batch, schema)?)?;
-        let full = file.encoded() >= FILE_BYTES || file.memory() >= FILE_MEMORY;
+        let full = file.encoded() >= file_bytes || file.memory() >= FILE_MEMORY;
         if let Some(file) = open.take_if(|_| full) {
             files.push(lake.put_data_file(base, file.finish()?).await?);
         }

@@ -25,7 +25,14 @@ fn build<'b>(columns: &'b [Column], until: i64) -> Build<'b> {
     let root =
         Root { until: [("c/t/i".to_string(), [(0, until)].into())].into(), ..Root::default() };
     let roots = [("raw.x".to_string(), root)].into();
-    Build { model: "numbers", columns, description: "Numbers.", roots, sql_hash: "h".into() }
+    Build {
+        model: "numbers",
+        columns,
+        description: "Numbers.",
+        roots,
+        sql_hash: "h".into(),
+        file_bytes: FILE_BYTES,
+    }
 }
 
 fn batch(columns: &[Column], arrays: Vec<ArrayRef>) -> RecordBatch {
@@ -37,7 +44,7 @@ fn batch(columns: &[Column], arrays: Vec<ArrayRef>) -> RecordBatch {
 }
 
 async fn put(lake: &Lake, build: &Build<'_>, batches: Vec<RecordBatch>) -> Result<Receipt> {
-    replace(lake, &name(), build, stream::iter(batches.into_iter().map(Ok))).await
+    replace(lake, &name(), build, Old::All, stream::iter(batches.into_iter().map(Ok))).await
 }
 
 async fn sum(lake: &Lake, column: &str) -> i64 {
@@ -124,13 +131,51 @@ async fn of_two_builds_at_once_one_is_fenced() {
         Ok(row(2))
     };
     let first = build(&columns, 2);
-    let fenced = replace(&lake, &name(), &first, stream::once(rows)).await.unwrap_err();
+    let fenced = replace(&lake, &name(), &first, Old::All, stream::once(rows)).await.unwrap_err();
     assert_eq!(fenced.class(), ErrorClass::Retry);
     assert_eq!(sum(&lake, "n").await, 3);
     // A failure while rows are made leaves the table as it was.
     let broken = stream::iter([Ok(row(4)), Err(CatalogError::bad_data("no"))]);
-    replace(&lake, &name(), &build(&columns, 4), broken).await.unwrap_err();
+    replace(&lake, &name(), &build(&columns, 4), Old::All, broken).await.unwrap_err();
     assert_eq!(sum(&lake, "n").await, 3);
+}
+
+#[tokio::test]
+async fn files_are_replaced_one_by_one_unless_somebody_touched_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = testing::lake(&folder);
+    let columns = [column("n", DataType::Int64)];
+    let rows = |n: &[i64]| batch(&columns, vec![Arc::new(Int64Array::from(n.to_vec()))]);
+    let first = Build { file_bytes: 1, ..build(&columns, 1) };
+    let first = put(&lake, &first, vec![rows(&[1, 2]), rows(&[3])]).await.unwrap();
+    let found = pieces(&lake, &first.base).await.unwrap().unwrap();
+    assert_eq!(found.len(), 2, "each batch is a file");
+    let (gone, stays) = (&found[..1], &found[1..]);
+    let of = |until, base, files, n| {
+        let (lake, build, rows) = (&lake, build(&columns, until), rows(n));
+        async move {
+            let rows = stream::iter([Ok(rows)]);
+            replace(lake, &name(), &build, Old::Of(base, files), rows).await
+        }
+    };
+    let second = of(2, &first.base, gone, &[10, 20]).await.unwrap();
+    // Either file holds what sums up to 3.
+    assert_eq!(sum(&lake, "n").await, 33);
+    let derived = second.base.progress().unwrap().derived.unwrap();
+    assert_eq!(derived.rows, 2 + stays[0].rows() as i64);
+    // Rows that come are rows that stay, too.
+    let third = of(3, &second.base, &[], &[100]).await.unwrap();
+    assert_eq!(sum(&lake, "n").await, 133);
+    // Another build came between.
+    let late = of(4, &second.base, stays, &[7]).await.unwrap_err();
+    assert_eq!(late.class(), ErrorClass::Retry);
+    // Another engine deleted a row: what stays is no longer as a build made it.
+    let found = pieces(&lake, &third.base).await.unwrap().unwrap();
+    crate::foreign::delete_positions_of(&lake, &name(), found[0].path(), &[0]).await;
+    let now = lake.derived(&name()).await.unwrap().unwrap();
+    assert!(pieces(&lake, &now).await.unwrap().is_none());
+    let touched = of(5, &third.base, &found, &[8]).await.unwrap_err();
+    assert!(touched.message().contains("another engine changed files"), "{touched}");
 }
 
 #[tokio::test]

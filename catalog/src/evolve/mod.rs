@@ -16,7 +16,9 @@ pub use plan::{Refusal, Step};
 use crate::commit::alter::{Alter, Altered, alter};
 use crate::create::{key_names, reference_key};
 use crate::look::as_text;
-use crate::schema::{day_spec, raw_iceberg_schema, reference_iceberg_schema};
+use crate::schema::{
+    day_spec, is_contracts, raw_iceberg_schema, reference_iceberg_schema, sort_order, sorted_by,
+};
 use crate::{Base, CatalogError, Lake, Result};
 use plan::plan_evolution;
 
@@ -95,6 +97,11 @@ fn look(base: &Base, contract: &Contract) -> Result<(Evolution, Vec<TableUpdate>
         steps.push(Step::Document { column: None });
         properties.insert(COMMENT.to_string(), comment.clone());
     }
+    let schema = columns.schema.as_ref().unwrap_or(metadata.current_schema());
+    let order = resorted(base, contract);
+    steps.extend(order.clone().map(|(from, to)| Step::Sort { from, to }));
+    let order = order.filter(|_| refused.is_empty());
+    let order = order.map(|(_, to)| sort_order(schema, &to)).transpose()?;
     let to = named(contract);
     if of(key::CONTRACT) != Some(&to) {
         steps.push(Step::Contract { from: of(key::CONTRACT).cloned(), to: to.clone() });
@@ -105,11 +112,25 @@ fn look(base: &Base, contract: &Contract) -> Result<(Evolution, Vec<TableUpdate>
         updates.push(TableUpdate::AddSchema { schema });
         updates.push(TableUpdate::SetCurrentSchema { schema_id: -1 });
     }
+    if let Some(sort_order) = order {
+        updates.push(TableUpdate::AddSortOrder { sort_order });
+        updates.push(TableUpdate::SetDefaultSortOrder { sort_order_id: -1 });
+    }
     if !properties.is_empty() {
         updates.push(TableUpdate::SetProperties { updates: properties });
     }
     let (table, unused) = (base.name.clone(), columns.unused);
     Ok((Evolution { table, exists: true, steps, refused, unused }, updates))
+}
+
+/// The columns of the order that the table has and of the one that the contract asks for, if they differ.
+/// Where it asks for none, an order that another engine gave the table stays.
+fn resorted(base: &Base, contract: &Contract) -> Option<(Vec<String>, Vec<String>)> {
+    let metadata = base.metadata();
+    let order = metadata.default_sort_order();
+    let (from, to) = (sorted_by(metadata.current_schema(), order), contract.sorted_by.clone());
+    let stays = from == to || (to.is_empty() && !is_contracts(order));
+    (!stays).then_some((from, to))
 }
 
 fn named(contract: &Contract) -> String {

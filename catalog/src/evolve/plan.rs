@@ -45,6 +45,13 @@ pub enum Step {
         /// The column; none: the table.
         column: Option<String>,
     },
+    /// Another order of the rows that compaction writes.
+    Sort {
+        /// The columns of the order it has.
+        from: Vec<String>,
+        /// Those of the order it gets; none: as Weir sees fit.
+        to: Vec<String>,
+    },
     /// Another contract, or version of it, in the table's properties.
     Contract {
         /// What the table names, if anything.
@@ -244,6 +251,10 @@ impl fmt::Display for Step {
             Step::Relax { column } => write!(f, "let column {column} be null"),
             Step::Document { column: Some(column) } => write!(f, "document column {column}"),
             Step::Document { column: None } => f.write_str("document the table"),
+            Step::Sort { to, .. } if to.is_empty() => {
+                f.write_str("sort the rows of an hour no more")
+            }
+            Step::Sort { to, .. } => write!(f, "sort the rows of an hour by {}", to.join(", ")),
             Step::Contract { from: Some(from), to } => write!(f, "go from contract {from} to {to}"),
             Step::Contract { from: None, to } => write!(f, "note contract {to}"),
         }

@@ -91,6 +91,41 @@ async fn what_cannot_be_done_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_table_follows_the_order_of_its_contract() {
+    let folder = TempDir::new().unwrap();
+    let lake = lake(&folder);
+    let base = lake.ensure_raw(&contract(), &name()).await.unwrap();
+    assert!(base.metadata().default_sort_order().is_unsorted());
+    done(append(&lake, base, "one", 0, 0, 10).await);
+    // By a column, too, that comes with the same contract.
+    let mut next = next();
+    next.sorted_by = vec!["currency".into(), "quantity".into()];
+    let said: Vec<String> =
+        plan(&lake, &next).await.unwrap().steps.iter().map(ToString::to_string).collect();
+    assert!(said.contains(&"sort the rows of an hour by currency, quantity".into()), "{said:?}");
+    apply(&lake, &next).await.unwrap();
+    let base = lake.table(&name()).await.unwrap().unwrap();
+    let metadata = base.metadata();
+    let order = metadata.default_sort_order();
+    assert_eq!(sorted_by(metadata.current_schema(), order), next.sorted_by);
+    assert_eq!(order.fields.len(), 4, "{order:?}");
+    assert!(plan(&lake, &next).await.unwrap().steps.is_empty());
+    next.sorted_by = Vec::new();
+    let said = plan(&lake, &next).await.unwrap().steps;
+    assert_eq!(said[0].to_string(), "sort the rows of an hour no more");
+    apply(&lake, &next).await.unwrap();
+    let base = lake.table(&name()).await.unwrap().unwrap();
+    assert!(base.metadata().default_sort_order().is_unsorted());
+    assert!(plan(&lake, &next).await.unwrap().steps.is_empty());
+    // A new table has it from the start.
+    next.sorted_by = vec!["counter".into()];
+    next.id = "vending.other".into();
+    let base = lake.ensure_raw(&next, &next.table()).await.unwrap();
+    let order = base.metadata().default_sort_order();
+    assert_eq!(sorted_by(base.metadata().current_schema(), order), ["counter"]);
+}
+
+#[tokio::test]
 async fn numbers_of_narrow_files_are_found_by_wide_questions() {
     use std::sync::Arc;
 

@@ -42,11 +42,28 @@ use iceberg::spec::{
 
 pub use schema::query_schema;
 
+use crate::sought::whole;
 use crate::{Base, CatalogError, Lake, Result};
 use plan::LiveFile;
+use weir_contract::names::column;
 
 /// Under this URL the lake's store stands in a DataFusion runtime that reads its tables.
 pub const STORE_URL: &str = "weir://lake/";
+
+/// Which files of a snapshot are read.
+#[derive(Debug, Clone)]
+pub enum Only {
+    /// Those with rows that a reader may lack who read all up to this sequence number and `_rev`. Files are
+    /// passed over by it, rows are not: that is for a condition.
+    Newer {
+        /// The greatest sequence number that was read.
+        seq: i64,
+        /// The greatest `_rev` that was read.
+        rev: i32,
+    },
+    /// Those at these locations.
+    Files(Arc<HashSet<String>>),
+}
 
 /// One snapshot of a table. The runtime that executes its plans must know the lake's store under
 /// [`STORE_URL`].
@@ -57,6 +74,7 @@ pub struct IcebergProvider {
     snapshot: Option<SnapshotRef>,
     table_schema: IcebergSchemaRef,
     schema: SchemaRef,
+    only: Option<Only>,
 }
 
 impl IcebergProvider {
@@ -79,7 +97,28 @@ impl IcebergProvider {
             snapshot,
             table_schema,
             schema,
+            only: None,
         })
+    }
+
+    /// The same, less the files that are not meant.
+    #[must_use]
+    pub fn only(self, only: Only) -> IcebergProvider {
+        IcebergProvider { only: Some(only), ..self }
+    }
+
+    fn is_meant(&self, file: &LiveFile) -> bool {
+        match &self.only {
+            None => true,
+            Some(Only::Files(paths)) => paths.contains(file.path()),
+            Some(Only::Newer { seq, rev }) => {
+                let id = self.table_schema.field_id_by_name(column::REV);
+                let bounds = file.entry.data_file().upper_bounds();
+                let greatest = id.and_then(|id| bounds.get(&id)).and_then(whole);
+                file.entry.sequence_number().is_none_or(|own| own > *seq)
+                    || greatest.is_none_or(|own| own > i64::from(*rev))
+            }
+        }
     }
 
     /// The files that may hold rows for `conditions`.
@@ -286,7 +325,8 @@ impl TableProvider for IcebergProvider {
         let manifests = plan::manifests(&self.lake, &self.base, snapshot).await.map_err(outward)?;
         let mut deletes =
             plan::deletes(&self.lake, &self.base, snapshot, &manifests).await.map_err(outward)?;
-        let files = self.files(manifests, predicate.as_ref()).await.map_err(outward)?;
+        let mut files = self.files(manifests, predicate.as_ref()).await.map_err(outward)?;
+        files.retain(|file| self.is_meant(file));
         let by_name = by_name::decide(&self.lake, &self.base, &self.table_schema, &files)
             .await
             .map_err(outward)?;

@@ -5,14 +5,14 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use datafusion::catalog::TableProvider;
-use datafusion::common::TableReference;
+use datafusion::common::{ScalarValue, TableReference};
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::error::Result as DfResult;
 use datafusion::logical_expr::utils::{conjunction, disjunction};
-use datafusion::logical_expr::{Expr, LogicalPlanBuilder, ident, lit};
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, ident, lit, not};
 use weir_contract::contract::Contract;
 use weir_contract::names::{SourceId, TableName, VIEW_HISTORY_SUFFIX, column};
 use weir_contract::progress::Root;
@@ -20,12 +20,26 @@ use weir_contract::reference::Reference;
 
 use super::{explain, history};
 use crate::create::key_names;
-use crate::scan::{IcebergProvider, query_schema};
+use crate::scan::{IcebergProvider, Only, query_schema};
 use crate::schema::{raw_iceberg_schema, reference_iceberg_schema};
 use crate::{Base, Lake, Result};
 
+const DAY_US: i64 = 86_400_000_000;
+
 /// Columns of a raw table that only rejected rows need.
 const OF_REJECTS: [&str; 3] = [column::ERROR, column::VALUE, column::HEADERS];
+
+/// Which rows of a source are read; by default all.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Slice<'s> {
+    /// Of a stream only what somebody who got so far has not read.
+    pub from: Option<&'s Root>,
+    /// Only up to this vector, which must not lie beyond [`Source::root`].
+    pub until: Option<&'s Root>,
+    /// Of a stream only events of these times, µs since the epoch, each from its first until before its
+    /// second.
+    pub when: Option<&'s [(i64, i64)]>,
+}
 
 /// A source of models.
 #[derive(Debug, Clone)]
@@ -72,15 +86,37 @@ impl Source {
         }
     }
 
-    /// Its rows; with `until` those up to that vector, which must not lie beyond [`Source::root`].
-    pub fn provider(&self, until: Option<&Root>) -> Result<Arc<dyn TableProvider>> {
+    /// Of a reference table the columns by which its rows are told apart; none of a stream.
+    pub fn key(&self) -> Option<&[String]> {
+        self.key.as_deref()
+    }
+
+    /// Whether rows that were in the table have been taken from it: by retention, or by others with a
+    /// reason. What is made of it anew lacks them.
+    pub fn has_lost_rows(&self) -> Result<bool> {
+        let Some((_, base)) = &self.pinned else { return Ok(false) };
+        let progress = base.progress()?;
+        let mut partitions = progress.sources.values().flat_map(|source| source.values());
+        Ok(partitions.any(|partition| partition.removed > 0))
+    }
+
+    /// Its rows.
+    pub fn provider(&self, slice: Slice<'_>) -> Result<Arc<dyn TableProvider>> {
         let table: Arc<dyn TableProvider> = match &self.pinned {
-            Some((lake, base)) => Arc::new(IcebergProvider::new(lake, base, None)?),
+            Some((lake, base)) => {
+                let table = IcebergProvider::new(lake, base, None)?;
+                Arc::new(match (slice.from, &self.key) {
+                    (Some(from), None) => table.only(Only::Newer { seq: from.seq, rev: from.rev }),
+                    _ => table,
+                })
+            }
             None => Arc::new(EmptyTable::new(self.columns.clone())),
         };
         let made = match &self.key {
-            None => self.accepted(table, until),
-            Some(key) => self.loaded(table, until).and_then(|t| history::view(&self.table, t, key)),
+            None => self.accepted(table, slice),
+            Some(key) => {
+                self.loaded(table, slice.until).and_then(|t| history::view(&self.table, t, key))
+            }
         };
         made.map_err(explain)
     }
@@ -93,15 +129,22 @@ impl Source {
     fn accepted(
         &self,
         table: Arc<dyn TableProvider>,
-        until: Option<&Root>,
+        slice: Slice<'_>,
     ) -> DfResult<Arc<dyn TableProvider>> {
         let schema = table.schema();
         let names = schema.fields().iter().map(|field| field.name());
         let kept: Vec<Expr> =
             names.filter(|name| !OF_REJECTS.contains(&name.as_str())).map(ident).collect();
         let mut plan = self.scan(table)?.filter(ident(column::ERROR).is_null())?;
-        if let Some(until) = until {
+        if let Some(until) = slice.until {
             plan = plan.filter(records(until))?;
+        }
+        if let Some(from) = slice.from {
+            plan = plan.filter(not(records(from)))?;
+        }
+        if let Some(when) = slice.when {
+            let kind = schema.field_with_name(column::EVENT_TIME)?.data_type();
+            plan = plan.filter(within(column::EVENT_TIME, kind, when))?;
         }
         Ok(Arc::new(ViewTable::new(plan.project(kept)?.build()?, None)))
     }
@@ -117,6 +160,29 @@ impl Source {
         let plan = self.scan(table)?.filter(before)?.build()?;
         Ok(Arc::new(ViewTable::new(plan, None)))
     }
+}
+
+/// The condition that the time or date in `column` lies in one of `ranges`, as in [`Slice::when`]; the least and
+/// the greatest number are no bounds.
+pub fn within(column: &str, kind: &DataType, ranges: &[(i64, i64)]) -> Expr {
+    let instant = |us: i64| match kind {
+        DataType::Date32 => {
+            let day = us.div_euclid(DAY_US);
+            let beyond = if day < 0 { i32::MIN } else { i32::MAX };
+            ScalarValue::Date32(Some(i32::try_from(day).unwrap_or(beyond)))
+        }
+        DataType::Timestamp(TimeUnit::Nanosecond, zone) => {
+            ScalarValue::TimestampNanosecond(Some(us.saturating_mul(1_000)), zone.clone())
+        }
+        DataType::Timestamp(_, zone) => ScalarValue::TimestampMicrosecond(Some(us), zone.clone()),
+        _ => ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into())),
+    };
+    let one = |(start, end): &(i64, i64)| {
+        let after = (*start > i64::MIN).then(|| ident(column).gt_eq(lit(instant(*start))));
+        let before = (*end < i64::MAX).then(|| ident(column).lt(lit(instant(*end))));
+        conjunction(after.into_iter().chain(before)).unwrap_or_else(|| ident(column).is_not_null())
+    };
+    disjunction(ranges.iter().map(one)).unwrap_or(lit(false))
 }
 
 async fn pin(lake: Option<&Lake>, table: &TableName) -> Result<Option<(Lake, Base)>> {

@@ -74,6 +74,7 @@ fn read(root: &Node, sink: &mut Sink<'_>) -> Option<Contract> {
         rules,
         dropped: resolved.dropped,
         key_policy: settings.key_policy,
+        sorted_by: settings.sorted_by.into_iter().map(|(name, _)| name).collect(),
         topic: settings.topic,
         keep,
         hash_key: None,

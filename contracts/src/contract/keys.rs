@@ -256,6 +256,7 @@ pub(super) const WEIR_CONTRACT: &[&str] = &[
     "weir.topicRetention",
     "weir.topicCleanup",
     "weir.rejectRetention",
+    "weir.sortedBy",
     "weir.reference",
 ];
 

@@ -6,7 +6,7 @@ use super::keys;
 use super::model::{Limits, Policy};
 use super::topic::{self, Topic};
 use super::value;
-use crate::yaml::{self, Object, Position, Sink};
+use crate::yaml::{self, Node, Object, Position, Sink};
 
 /// What the contract's own custom properties say.
 #[derive(Default)]
@@ -19,6 +19,8 @@ pub(super) struct Settings {
     pub topic: Topic,
     /// Days that rejected rows are kept.
     pub rejects_days: Option<u32>,
+    /// Columns by which compaction sorts, and where they stand.
+    pub sorted_by: Vec<(String, Position)>,
     /// The contract is one of a reference table.
     pub reference: bool,
 }
@@ -72,6 +74,7 @@ pub(super) fn read(object: &Object<'_>, sink: &mut Sink<'_>) -> Settings {
             "weir.rejectRetention" => {
                 settings.rejects_days = yaml::text(node, &what, sink, keep::reject_retention);
             }
+            "weir.sortedBy" => settings.sorted_by = names(node, &what, sink),
             _ if topic::PROPERTIES.contains(&property) => {
                 settings.topic.read(property, node, sink);
             }
@@ -90,6 +93,14 @@ pub(super) fn read(object: &Object<'_>, sink: &mut Sink<'_>) -> Settings {
         sink.push(at, "`weir.extraBytesMax` is greater than `weir.valueBytesMax`");
     }
     settings
+}
+
+/// A list of names, each with its place.
+fn names(node: &Node, what: &str, sink: &mut Sink<'_>) -> Vec<(String, Position)> {
+    let listed = yaml::list(node, what, sink).unwrap_or_default();
+    let what = format!("an entry of {what}");
+    let read = listed.iter().filter_map(|name| yaml::string(name, &what, sink));
+    read.map(|(name, at)| (name.to_string(), at)).collect()
 }
 
 fn set<T>(place: &mut T, value: Option<T>) {

@@ -32,6 +32,9 @@ pub struct Contract {
     pub dropped: Vec<Path>,
     /// What becomes of the records' Kafka key.
     pub key_policy: Policy,
+    /// Columns by which compaction sorts the rows of an hour, before their event time; empty: as Weir
+    /// sees fit.
+    pub sorted_by: Vec<String>,
     /// How the stream's topic is to be set up.
     pub topic: Topic,
     /// How long the lake keeps the rows.

@@ -9,6 +9,9 @@ use super::limits::Settings;
 use super::model::{Field, FieldType, Kind, Limits, Path, Policy, Requirement};
 use crate::yaml::{Position, Sink, nearest, quoted};
 
+/// Columns that rows are sorted by, at most.
+const SORTED_MAX: usize = 4;
+
 /// What the columns come to.
 pub(super) struct Resolved {
     /// If every column could be read.
@@ -31,6 +34,7 @@ pub(super) fn resolve(
     } else {
         check_event_time(columns, sink);
         check_kept(columns, settings, sink);
+        check_sorted(columns, settings, sink);
         (read_event_types(columns, sink), Kind::Stream)
     };
     let stored = columns.iter().filter(|column| column.policy != Policy::Drop);
@@ -143,6 +147,26 @@ fn check_kept(columns: &[Column<'_>], settings: &Settings, sink: &mut Sink<'_>) 
             "`weir.keepValue` keeps the records' bytes, and with them {name}, which is hashed or dropped"
         );
         sink.push(at, message);
+    }
+}
+
+/// What rows are sorted by must be stored, and be of a type that has an order.
+fn check_sorted(columns: &[Column<'_>], settings: &Settings, sink: &mut Sink<'_>) {
+    let sorted = &settings.sorted_by;
+    for (place, (name, at)) in sorted.iter().enumerate() {
+        let column = find(columns, name).filter(|column| column.policy != Policy::Drop);
+        let twice = sorted[..place].iter().any(|(earlier, _)| earlier == name);
+        let wrong = match column.map(|column| column.kind) {
+            _ if place == SORTED_MAX => format!("has more than {SORTED_MAX} columns"),
+            _ if twice => format!("names {} twice", quoted(name)),
+            _ if name == column::EVENT_TIME => format!("ends with `{name}` by itself"),
+            None => format!("names {}, which is no column that is stored", quoted(name)),
+            Some(Some(FieldType::Double | FieldType::Json)) => {
+                format!("names {}, whose type no table is sorted by", quoted(name))
+            }
+            Some(_) => continue,
+        };
+        sink.push(*at, format!("`weir.sortedBy` {wrong}"));
     }
 }
 

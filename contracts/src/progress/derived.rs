@@ -46,6 +46,14 @@ impl Root {
         self.rev == other.rev && self.until == other.until
     }
 
+    /// Whether all that `other` has read was read here too.
+    pub fn covers(&self, other: &Root) -> bool {
+        let one = |source: &String, n: &i32| self.until.get(source)?.get(n).copied();
+        let mut each =
+            other.until.iter().flat_map(|(s, p)| p.iter().map(move |(n, at)| (s, n, *at)));
+        self.rev >= other.rev && each.all(|(s, n, at)| one(s, n).is_some_and(|own| own >= at))
+    }
+
     /// What both have read.
     pub fn common(&self, other: &Root) -> Root {
         let mut until = BTreeMap::new();
@@ -200,6 +208,9 @@ mod tests {
         let (a, b) = (root(2, &[(0, 10), (1, 5)]), root(1, &[(0, 8), (1, 9), (2, 1)]));
         assert_eq!(a.common(&b), root(1, &[(0, 8), (1, 5)]));
         assert!(a.reads_as(&Root { seq: 99, ..a.clone() }) && !a.reads_as(&b));
+        assert!(a.covers(&a) && a.covers(&a.common(&b)) && b.covers(&a.common(&b)));
+        assert!(!a.covers(&b) && !b.covers(&a) && a.covers(&Root::default()));
+        assert!(!root(1, &[(0, 10), (1, 5)]).covers(&a), "a redrive was not read");
     }
 
     #[test]

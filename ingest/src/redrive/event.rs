@@ -29,6 +29,10 @@ pub enum RedriveEvent {
         rev: i32,
         /// Rows that are accepted now.
         accepted: i64,
+        /// Attempts that another writer beat.
+        conflicts: u32,
+        /// Attempts whose outcome was unknown at first.
+        unknowns: u32,
     },
     /// Others changed what was read: what was written is thrown away.
     Lost {

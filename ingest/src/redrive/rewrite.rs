@@ -112,6 +112,8 @@ impl Rewritten<'_> {
                         snapshot_id: receipt.snapshot_id,
                         rev: self.rev,
                         accepted: self.moved.values().sum(),
+                        conflicts: receipt.conflicts,
+                        unknowns: receipt.unknowns,
                     });
                     let files = change.added.iter().map(|new| new.path().to_string()).collect();
                     return Ok(Attempt::Done(receipt, self.rev, files));

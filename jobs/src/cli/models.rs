@@ -1,10 +1,11 @@
 //! The command line of SQL models, after dbt's.
 
+use chrono::{DateTime, FixedOffset};
 use clap::Args;
 
 pub const LS_HELP: &str = "\
 Selectors are dbt's: a model's name, +name with all that it reads, name+ with all that read it, 2+name
-up to two steps away, tag:NAME, path:FOLDER. Several are a union, a comma between two an intersection.
+up to two steps away, tag:NAME, path:FOLDER, config.materialized:KIND. Several are a union, a comma between two an intersection.
 
 Examples:
   weir ls
@@ -130,9 +131,16 @@ pub struct Run {
     /// Which models.
     #[command(flatten)]
     pub selection: Selection,
-    /// Build tables also where nothing changed.
+    /// Make all rows of tables anew, also of incremental ones, and where nothing changed.
     #[arg(long)]
     pub full_refresh: bool,
+    /// With --event-time-end: make only the windows of microbatch models anew that begin with this time, such
+    /// as 2026-11-21T00:00:00Z, from the inputs of their last build.
+    #[arg(long, value_name = "TIME", requires = "event_time_end", conflicts_with = "full_refresh")]
+    pub event_time_start: Option<DateTime<FixedOffset>>,
+    /// Until before this time.
+    #[arg(long, value_name = "TIME", requires = "event_time_start")]
+    pub event_time_end: Option<DateTime<FixedOffset>>,
     /// Skip the rest after the first failure.
     #[arg(long)]
     pub fail_fast: bool,

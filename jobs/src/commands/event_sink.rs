@@ -8,8 +8,8 @@ use weir_fleet::stream::Stream;
 use weir_ingest::source::SourceError;
 
 use crate::cli;
-use crate::config;
 use crate::failure::Failure;
+use crate::kafka;
 use crate::session::Session;
 
 /// Is stdout taken by the events?
@@ -48,7 +48,7 @@ fn kafka(
         return Err(Failure::config(format!("the config has no stream {name}"))
             .next("add [streams.\"<name>\"] with its topic and contract; see docs/reference.md"));
     }
-    let properties = config::properties_of(&config.kafka);
+    let properties = kafka::properties(&config);
     let refused = |error: SourceError| Failure::new(error.class, error.message);
     // The producer would say only that nobody answers.
     weir_ingest::kafka::reach(&bootstrap, &properties).map_err(refused)?;

@@ -36,7 +36,7 @@ use weir_contract::names::TableName;
 use weir_ingest::kafka::KafkaSettings;
 
 use crate::cli::{Command, Contracts};
-use crate::config::{Config, Stream, properties_of};
+use crate::config::{Config, Stream};
 use crate::failure::Failure;
 use crate::lake::{open as lake, tables};
 use crate::session::{Done, Session};
@@ -127,7 +127,7 @@ fn kafka_settings(
         group: format!("{}.{stream}", config.kafka.group_prefix),
         instance: config.kafka.instance.clone(),
         memory,
-        properties: properties_of(&config.kafka),
+        properties: crate::kafka::properties(config),
     })
 }
 

@@ -11,8 +11,8 @@ use weir_ingest::topics::{Plan, State, plan};
 
 use super::{bootstrap, contracts, selected};
 use crate::cli;
-use crate::config;
 use crate::failure::Failure;
+use crate::kafka;
 use crate::output::Column;
 use crate::session::{Done, Session};
 
@@ -37,7 +37,7 @@ struct Planned {
 pub fn run(asked: &cli::Topics, session: &mut Session) -> Result<Done, Failure> {
     let config = session.config()?;
     let bootstrap = bootstrap(&config)?;
-    let properties = config::properties_of(&config.kafka);
+    let properties = kafka::properties(&config);
     let streams = selected(&config, &asked.streams)?;
     let files: Vec<_> = streams.iter().map(|(_, stream)| stream.contract.clone()).collect();
     let contracts = contracts::of_streams(&files)?.into_iter().map(|contract| contract.topic);

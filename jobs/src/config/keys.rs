@@ -74,7 +74,8 @@ pub const KEYS: &[Key] = &[
         env: true,
         doc: "Where the catalog lives: `sqlite:///catalog.db` (relative to weir.toml) or \
               `sqlite:////var/lib/weir/catalog.db` (absolute), as PyIceberg writes it; `glue://` \
-              for AWS Glue in the account of the credentials, `glue://<account>` for another's.",
+              for AWS Glue in the account of the credentials, `glue://<account>` for another's; \
+              `https://<host>/<path>` for an Iceberg REST catalog, up to where `/v1` begins.",
     },
     Key {
         path: "catalog.name",
@@ -219,6 +220,66 @@ pub const KEYS: &[Key] = &[
               need it.",
     },
     Key {
+        path: "rest.warehouse",
+        kind: Kind::Text,
+        default: Default::Unset,
+        env: true,
+        doc: "Which of the REST catalog's warehouses, by the name that the catalog gives it.",
+    },
+    Key {
+        path: "rest.token",
+        kind: Kind::Text,
+        default: Default::Unset,
+        env: true,
+        doc: "The bearer token of every request to the REST catalog, by reference only: \
+              `\"file:path\"` or `\"env:NAME\"`. It is read anew for each: somebody else renews the file.",
+    },
+    Key {
+        path: "rest.client_id",
+        kind: Kind::Text,
+        default: Default::Unset,
+        env: true,
+        doc: "The client for which tokens are asked (OAuth2 client credentials), instead of \
+              `rest.token`.",
+    },
+    Key {
+        path: "rest.client_secret",
+        kind: Kind::Text,
+        default: Default::Unset,
+        env: true,
+        doc: "Secret of `rest.client_id`, by reference only.",
+    },
+    Key {
+        path: "rest.scope",
+        kind: Kind::Text,
+        default: Default::Text("catalog"),
+        env: true,
+        doc: "What the tokens of `rest.client_id` shall be good for, in the catalog's words.",
+    },
+    Key {
+        path: "rest.token_uri",
+        kind: Kind::Text,
+        default: Default::Unset,
+        env: true,
+        doc: "Who gives the tokens of `rest.client_id`; else the catalog itself, at \
+              `/v1/oauth/tokens`.",
+    },
+    Key {
+        path: "rest.timeout",
+        kind: Kind::Duration { min: Duration::from_millis(100), max: Duration::from_secs(60 * 60) },
+        default: Default::Text("60s"),
+        env: true,
+        doc: "How long one request to the REST catalog may take.",
+    },
+    Key {
+        path: "rest.retries_max",
+        kind: Kind::Count { min: 0, max: 100 },
+        default: Default::Text("5"),
+        env: true,
+        doc: "How often a request to the REST catalog that failed is repeated, with growing pauses or \
+              as the catalog asks. What commits is never repeated.",
+    },
+    Key {
         path: "kafka.bootstrap_servers",
         kind: Kind::Text,
         default: Default::Unset,
@@ -248,7 +309,7 @@ pub const KEYS: &[Key] = &[
         env: true,
         doc: "The token with which `\"sasl.mechanism\" = \"OAUTHBEARER\"` logs in, by reference only: \
               `\"file:path\"` or `\"env:NAME\"`. It is read anew before it expires: somebody else renews \
-              the file.",
+              the file. Or `\"aws:msk-iam\"`: signed by the credentials of `[aws]`, for Amazon MSK.",
     },
     Key {
         path: "kafka.properties.*",

@@ -9,6 +9,7 @@ mod entries;
 pub mod keys;
 pub mod raw;
 pub mod resolve;
+mod rest;
 mod secret;
 mod security;
 #[cfg(test)]
@@ -21,7 +22,8 @@ pub use raw::{Inputs, Mistake};
 pub use resolve::{
     Catalog, CatalogPlace, Config, Flush, Ingest, Kafka, Log, Reference, Stream, WarehouseAt,
 };
-pub use secret::{Property, properties_of};
+pub use rest::Rest;
+pub use secret::{Property, TOKEN, TokenFrom};
 
 use std::path::{Component, Path, PathBuf};
 

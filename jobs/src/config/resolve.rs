@@ -13,7 +13,8 @@ use weir_ingest::resume::Start;
 use super::aws::{self, Aws};
 use super::join;
 use super::raw::{Found, Raw, show_path};
-use super::secret::{HASH_KEY, Property, TOKEN};
+use super::rest::{self, Rest};
+use super::secret::{HASH_KEY, Property, TokenFrom};
 use super::security;
 use super::value::{Value, show_size};
 use crate::cli::LogFormat;
@@ -27,6 +28,8 @@ pub struct Config {
     pub catalog: Catalog,
     /// AWS, where warehouse or catalog are there.
     pub aws: Aws,
+    /// The REST catalog, where that is one.
+    pub rest: Rest,
     /// Kafka.
     pub kafka: Kafka,
     /// The micro-batch loop.
@@ -74,6 +77,8 @@ pub enum CatalogPlace {
     Sqlite(PathBuf),
     /// AWS Glue, of this account or of that of the credentials.
     Glue(Option<String>),
+    /// An Iceberg REST catalog, by its address.
+    Rest(String),
 }
 
 /// How to reach Kafka.
@@ -86,7 +91,7 @@ pub struct Kafka {
     /// Static member id.
     pub instance: Option<String>,
     /// Token for OAUTHBEARER.
-    pub token: Option<Property>,
+    pub token: Option<TokenFrom>,
     /// Properties of librdkafka.
     pub properties: BTreeMap<String, Property>,
 }
@@ -148,6 +153,7 @@ pub fn resolve(raw: &mut Raw, folder: &Path) -> Option<Config> {
             warehouse: warehouse(text(raw, &["warehouse"])?, folder)?,
             catalog: catalog(raw, folder)?,
             aws: aws::resolve(raw, folder)?,
+            rest: rest::resolve(raw, folder)?,
             kafka: kafka(raw, folder)?,
             ingest: ingest(raw)?,
             models: join(folder, text(raw, &["transforms", "folder"])?),
@@ -175,6 +181,7 @@ fn catalog(raw: &Raw, folder: &Path) -> Option<Catalog> {
     Some(Catalog {
         place: match uri.strip_prefix(GLUE) {
             Some(account) => CatalogPlace::Glue((!account.is_empty()).then(|| account.to_string())),
+            None if rest::is_address(uri) => CatalogPlace::Rest(uri.into()),
             None => CatalogPlace::Sqlite(join(folder, uri.strip_prefix(SQLITE)?)),
         },
         name: text(raw, &["catalog", "name"])?.into(),
@@ -200,8 +207,7 @@ fn kafka(raw: &Raw, folder: &Path) -> Option<Kafka> {
         bootstrap_servers: text(raw, &["kafka", "bootstrap_servers"]).map(Into::into),
         group_prefix: text(raw, &["kafka", "group_prefix"])?.into(),
         instance: text(raw, &["kafka", "instance"]).map(Into::into),
-        token: text(raw, &["kafka", "token"])
-            .and_then(|text| Property::parse(TOKEN, text, folder).ok()),
+        token: text(raw, &["kafka", "token"]).and_then(|t| TokenFrom::parse(t, folder).ok()),
         properties: properties.collect(),
     })
 }
@@ -282,15 +288,13 @@ fn rules(raw: &mut Raw) {
     };
     check(raw, &["catalog", "uri"], &catalog_uri);
     check(raw, &["warehouse"], &warehouse_place);
-    for (path, rule) in aws::RULES {
+    for (path, rule) in aws::RULES.into_iter().chain(rest::RULES) {
         check(raw, &path, &rule);
     }
     check(raw, &["kafka", "bootstrap_servers"], &servers);
     check(raw, &["kafka", "group_prefix"], &|text| name("a group prefix", text));
     check(raw, &["kafka", "instance"], &|text| name("an instance", text));
-    check(raw, &["kafka", "token"], &|text| {
-        Property::parse(TOKEN, text, Path::new("")).map(|_| ())
-    });
+    check(raw, &["kafka", "token"], &|text| TokenFrom::parse(text, Path::new("")).map(|_| ()));
     check(raw, &["privacy", "hash_key"], &|text| {
         Property::parse(HASH_KEY, text, Path::new("")).map(|_| ())
     });
@@ -307,6 +311,7 @@ fn rules(raw: &mut Raw) {
     wrong.extend(batch_fits(raw));
     wrong.extend(security_fits(raw));
     wrong.extend(aws::fits(raw));
+    wrong.extend(rest::fits(raw));
     for (place, message) in wrong {
         raw.mistake(place, message);
     }
@@ -318,9 +323,10 @@ fn catalog_uri(text: &str) -> Result<(), String> {
     match (text.strip_prefix(SQLITE), text.strip_prefix(GLUE)) {
         (Some(path), _) if !path.is_empty() && !path.ends_with('/') => Ok(()),
         (_, Some(id)) if account(id) => Ok(()),
+        _ if rest::is_address(text) => rest::address(text),
         _ => Err(format!(
-            "expected \"sqlite:///<file>\", \"glue://\" or \"glue://<account of 12 digits>\", \
-             found {text:?}"
+            "expected \"sqlite:///<file>\", \"glue://\", \"glue://<account of 12 digits>\" or the \
+             address of an Iceberg REST catalog, \"https://<host>/<path>\", found {text:?}"
         )),
     }
 }

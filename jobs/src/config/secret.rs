@@ -1,14 +1,10 @@
-//! Secrets, and the properties of librdkafka, some of which are: they are given by reference only,
-//! read when they are needed, and never printed.
+//! Secrets, and the properties of librdkafka, some of which are: they are given by reference only, and
+//! never printed.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use weir_contract::class::ErrorClass;
-use weir_ingest::kafka::{Properties, Token};
-use weir_ingest::source::SourceError;
-
-use super::{Kafka, join};
+use super::join;
 
 /// A property's value as the config gives it.
 #[derive(Clone, PartialEq, Eq)]
@@ -26,6 +22,29 @@ pub const HASH_KEY: &str = "privacy.hash_key";
 
 /// The key of the config that names the token for OAUTHBEARER.
 pub const TOKEN: &str = "kafka.token";
+
+/// Its value for a token that Weir signs itself.
+const MSK_IAM: &str = "aws:msk-iam";
+
+/// Where the token for OAUTHBEARER comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenFrom {
+    /// Somebody else, who renews it.
+    Property(Property),
+    /// AWS's credentials, for MSK.
+    MskIam,
+}
+
+impl TokenFrom {
+    /// Reads the config; the error is for the end of a sentence.
+    pub fn parse(text: &str, folder: &Path) -> Result<TokenFrom, String> {
+        if text == MSK_IAM {
+            return Ok(TokenFrom::MskIam);
+        }
+        let property = Property::parse(TOKEN, text, folder);
+        property.map(TokenFrom::Property).map_err(|why| format!("{why}, or {MSK_IAM:?}"))
+    }
+}
 
 /// Is its value a secret? Decided by words, so that a name with a mistake in it is one too.
 fn is_secret(name: &str) -> bool {
@@ -92,35 +111,5 @@ impl fmt::Debug for Property {
             Property::Env(name) => write!(f, "env:{name}"),
             Property::File(path) => write!(f, "file:{}", path.display()),
         }
-    }
-}
-
-/// The properties for Kafka's clients, references included: each client reads them anew.
-pub fn properties_of(kafka: &Kafka) -> Properties {
-    let (properties, token) = (kafka.properties.clone(), kafka.token.clone());
-    let properties = Properties::read_by(move || {
-        let read = |(name, property): (&String, &Property)| match property.read() {
-            Ok(value) => Ok((name.clone(), value)),
-            Err(why) => Err(SourceError::new(
-                ErrorClass::BadConfig,
-                format!(
-                    "kafka.properties.{name:?} cannot be read: {why}; set the variable or the file \
-                     that the config names"
-                ),
-            )),
-        };
-        properties.iter().map(read).collect()
-    });
-    match token {
-        None => properties,
-        Some(token) => properties.with_token(move || {
-            let now_ms = chrono::Utc::now().timestamp_millis();
-            token.read().and_then(|text| Token::read(&text, now_ms)).map_err(|why| {
-                SourceError::new(
-                    ErrorClass::BadConfig,
-                    format!("{TOKEN} ({token:?}) gives no token: {why}"),
-                )
-            })
-        }),
     }
 }

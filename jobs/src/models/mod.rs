@@ -7,12 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use weir_catalog::Lake;
-use weir_catalog::session::inputs::Source;
+use weir_catalog::session::inputs::{Slice, Source};
 use weir_contract::contract::Contract;
 use weir_contract::names::TableName;
 use weir_contract::reference::Reference;
 use weir_contract::yaml::Diagnostic;
+use weir_transforms::changed::Found;
 use weir_transforms::compile::{Compiled, Sources, compile};
+use weir_transforms::engine::Reads;
 use weir_transforms::project::{Project, SourceFile, variables};
 use weir_transforms::run::Runner;
 use weir_transforms::select::select;
@@ -38,6 +40,7 @@ pub struct Models {
     pub sources: Vec<Source>,
     /// The columns of the sources.
     pub columns: Sources,
+    found: Found,
     folder: PathBuf,
 }
 
@@ -57,12 +60,12 @@ impl Models {
         let project = project.map_err(|mistakes| wrong(&folder, &mistakes))?;
         let mut columns = Sources::new();
         for source in &sources {
-            let provider = source.provider(None).map_err(Failure::catalog)?;
+            let provider = source.provider(Slice::default()).map_err(Failure::catalog)?;
             columns.insert(source.name.clone(), provider.schema());
         }
         let compiled = compile(&project, &columns).await.map_err(Failure::catalog)?;
         let compiled = compiled.map_err(|mistakes| wrong(&folder, &mistakes))?;
-        Ok(Models { project, compiled, sources, columns, folder })
+        Ok(Models { project, compiled, sources, columns, found: Found::default(), folder })
     }
 
     /// What there is.
@@ -85,8 +88,13 @@ impl Models {
 
     /// The models over a lake.
     pub fn runner<'r>(&'r self, lake: &'r Lake) -> Runner<'r> {
-        let Models { project, compiled, sources, .. } = self;
-        Runner { lake, project, compiled, sources }
+        let Models { project, compiled, sources, found, .. } = self;
+        Runner { lake, project, compiled, sources, found }
+    }
+
+    /// What builds have read of data files so far.
+    pub fn reads(&self) -> Reads {
+        self.found.reads()
     }
 
     /// The model of this name.

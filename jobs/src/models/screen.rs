@@ -4,6 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{DateTime, Local, Utc};
 use serde_json::{Value, json};
+use weir_transforms::engine::Reads;
 
 use super::Models;
 use crate::failure::Failure;
@@ -58,6 +59,8 @@ pub struct Step {
     pub message: String,
     /// Its SQL.
     pub sql: String,
+    /// What building a table read of data files.
+    pub reads: Option<Reads>,
     began: SystemTime,
     took: Duration,
 }
@@ -91,7 +94,7 @@ impl Screen {
         output: &mut Output,
         what: &str,
         (id, status, failures, message): (String, Status, Option<u64>, String),
-        sql: String,
+        (sql, reads): (String, Option<Reads>),
     ) -> Result<(), Failure> {
         let took = self.at.elapsed();
         let n = failures.unwrap_or(0);
@@ -107,7 +110,16 @@ impl Screen {
             Status::Success => format!("[{message} in {:.2}s]", took.as_secs_f64()),
             _ => format!("[{word}{count} in {:.2}s]", took.as_secs_f64()),
         };
-        self.steps.push(Step { id, status, failures, message, sql, began: self.at_wall, took });
+        self.steps.push(Step {
+            id,
+            status,
+            failures,
+            message,
+            sql,
+            reads,
+            began: self.at_wall,
+            took,
+        });
         output.say(line(&text, &state))
     }
 
@@ -176,6 +188,9 @@ impl Step {
                 "started_at": time(self.began),
                 "completed_at": time(self.began + self.took),
             }],
+            "adapter_response": self.reads.map_or(json!({}), |reads| {
+                json!({"files_read": reads.files, "bytes_read": reads.bytes})
+            }),
             "compiled_code": self.sql,
         })
     }

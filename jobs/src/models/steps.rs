@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 
 use weir_catalog::Lake;
 use weir_contract::class::ErrorClass;
-use weir_transforms::project::{DataTest, Materialized, Model, Severity, UnitTest};
-use weir_transforms::run::Built;
+use weir_transforms::engine::Reads;
+use weir_transforms::project::{DataTest, Model, Severity, UnitTest};
+use weir_transforms::run::{Ask, Built};
 use weir_transforms::{data_test, unit_test};
 
 use super::Models;
 use super::screen::{Screen, Status};
-use crate::cli;
 use crate::commands::models::show::pretty;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -25,7 +25,7 @@ fn steps(models: &Models, order: &[String], tested: bool) -> usize {
     let mut steps = 0;
     for (at, name) in order.iter().enumerate() {
         let model = &models.project.models[name];
-        steps += usize::from(model.settings.materialized == Materialized::Table);
+        steps += usize::from(model.is_stored());
         if tested {
             steps += models.project.unit_tests.iter().filter(|test| test.model == *name).count();
             steps += due(models, name, &order[..=at]).count();
@@ -49,7 +49,7 @@ fn due<'m>(
 pub struct Run<'r> {
     models: &'r Models,
     lake: &'r Lake,
-    full: bool,
+    ask: Ask,
     fail_fast: bool,
     screen: Screen,
     /// Models that are not as they should be: what reads them is skipped.
@@ -65,11 +65,10 @@ impl<'r> Run<'r> {
         lake: &'r Lake,
         order: &[String],
         tested: bool,
-        asked: &cli::Run,
+        (ask, fail_fast): (Ask, bool),
     ) -> Run<'r> {
         let screen = Screen::new(steps(models, order, tested));
-        let (full, fail_fast) = (asked.full_refresh, asked.fail_fast);
-        Run { models, lake, full, fail_fast, screen, broken: BTreeSet::new(), classes: Vec::new() }
+        Run { models, lake, ask, fail_fast, screen, broken: BTreeSet::new(), classes: Vec::new() }
     }
 
     /// Whether every step so far found nothing to do.
@@ -91,8 +90,7 @@ impl<'r> Run<'r> {
             || model.refs.iter().any(|parent| self.broken.contains(parent));
         if skipped {
             self.broken.insert(name.to_string());
-            let is_table = model.settings.materialized == Materialized::Table;
-            return self.skip(model, is_table, done, tested, output);
+            return self.skip(model, model.is_stored(), done, tested, output);
         }
         if tested {
             for test in models.project.unit_tests.iter().filter(|test| test.model == name) {
@@ -100,11 +98,10 @@ impl<'r> Run<'r> {
             }
             if self.failed() {
                 self.broken.insert(name.to_string());
-                let is_table = model.settings.materialized == Materialized::Table;
-                return self.skip_rest(model, is_table, done, output);
+                return self.skip_rest(model, model.is_stored(), done, output);
             }
         }
-        if model.settings.materialized == Materialized::Table {
+        if model.is_stored() {
             self.build(model, output).await?;
         }
         if !tested {
@@ -123,7 +120,7 @@ impl<'r> Run<'r> {
             self.screen.start(output, &what)?;
             let ended = one_data(models, &engine, test).await;
             let sql = data_test::sql(&models.project, test);
-            self.screen.end(output, &what, ended, sql)?;
+            self.screen.end(output, &what, ended, (sql, None))?;
         }
         if self.failed() {
             self.broken.insert(name.to_string());
@@ -140,12 +137,25 @@ impl<'r> Run<'r> {
     }
 
     async fn build(&mut self, model: &Model, output: &mut Output) -> Result<(), Failure> {
-        let what = format!("sql table model {}", model.relation);
+        let kind = match model.settings.strategy {
+            Some(_) => "incremental",
+            None => "table",
+        };
+        let what = format!("sql {kind} model {}", model.relation);
         let id = format!("model.weir.{}", model.name);
         self.screen.start(output, &what)?;
-        let built = self.models.runner(self.lake).build(model, self.full).await;
+        let before = self.models.reads();
+        let built = self.models.runner(self.lake).build(model, &self.ask).await;
         let ended = match built {
-            Ok(Built::Done { rows }) => (id, Status::Success, None, format!("{rows} rows")),
+            Ok(Built::Done { rows, written: None, why: None }) => {
+                (id, Status::Success, None, format!("{rows} rows"))
+            }
+            Ok(Built::Done { rows, why: Some(why), .. }) => {
+                (id, Status::Success, None, format!("{rows} rows, all anew: {why},"))
+            }
+            Ok(Built::Done { rows, written: Some(written), .. }) => {
+                (id, Status::Success, None, format!("{written} of {rows} rows"))
+            }
             Ok(Built::UpToDate) => (id, Status::NoOp, None, String::new()),
             Err(error) => {
                 self.broken.insert(model.name.clone());
@@ -158,7 +168,9 @@ impl<'r> Run<'r> {
             _ => what,
         };
         let sql = self.models.compiled[&model.name].sql.clone();
-        self.screen.end(output, &created, ended, sql)
+        let now = self.models.reads();
+        let reads = Reads { files: now.files - before.files, bytes: now.bytes - before.bytes };
+        self.screen.end(output, &created, ended, (sql, Some(reads)))
     }
 
     fn skip(
@@ -200,7 +212,7 @@ impl<'r> Run<'r> {
 
     fn skipped(&mut self, what: String, name: &str, output: &mut Output) -> Result<(), Failure> {
         let ended = (format!("skipped.weir.{name}"), Status::Skip, None, String::new());
-        self.screen.end(output, &what, ended, String::new())
+        self.screen.end(output, &what, ended, (String::new(), None))
     }
 
     /// What came of it, after its last lines.
@@ -255,7 +267,7 @@ pub async fn one_unit(
             (id, Status::Fail, Some((missing.len() + surplus.len()) as u64), text)
         }
     };
-    screen.end(output, &what, ended, String::new())
+    screen.end(output, &what, ended, (String::new(), None))
 }
 
 /// Runs a test of the data; what to end its step with.

@@ -21,7 +21,7 @@ fn exception(kind: &str) -> String {
 }
 
 /// What one fault of one call does to the second commit of a table.
-async fn commit_with(place: &Place, action: &str, fault: Fault) -> Result<Receipt> {
+pub async fn commit_with(place: &Place, action: &str, fault: Fault) -> Result<Receipt> {
     let lake = place.lake()?;
     let mut filler = Filler::new()?;
     let base = filler.table(&lake).await?;

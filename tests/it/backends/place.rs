@@ -9,15 +9,15 @@ use anyhow::{Context, Result, ensure};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use weir_catalog::aws::{AwsKeys, AwsOptions, Identity};
-use weir_catalog::backend::{GlueOptions, GluePointer};
+use weir_catalog::backend::{GlueOptions, GluePointer, RestAuth, RestOptions, Secret};
 use weir_catalog::env::Env;
 use weir_catalog::storage::{S3Options, Warehouse};
 use weir_catalog::verify::{VerifyOptions, verify};
 use weir_catalog::{CatalogAt, Lake, LakeOptions};
-use weir_tests::stack::{BUCKET, GlueServer, Moto, Tap};
+use weir_tests::stack::{BUCKET, GlueServer, Moto, RestCatalog, Tap};
 
 /// How long the tests let a request take.
-pub const TIMEOUT: Duration = Duration::from_secs(2);
+pub const TIMEOUT: Duration = Duration::from_secs(4);
 
 /// A place for one lake. Each call of `lake` is another process's view of it.
 pub enum Place {
@@ -27,6 +27,8 @@ pub enum Place {
     Glue(Box<GlueServer>, Arc<dyn ObjectStore>),
     /// moto, through a tap.
     Moto(Box<Tap>, String),
+    /// Iceberg's REST catalog, through a tap, and a folder.
+    Rest(Box<Tap>, Box<RestCatalog>),
 }
 
 impl fmt::Display for Place {
@@ -35,13 +37,14 @@ impl fmt::Display for Place {
             Place::Local(_) => "SQLite",
             Place::Glue(..) => "our Glue",
             Place::Moto(..) => "moto",
+            Place::Rest(..) => "REST",
         })
     }
 }
 
 /// Runs a test in all of them, in each alone.
 pub fn in_all<F: Future<Output = Result<()>>>(test: impl Fn(Arc<Place>) -> F) -> Result<()> {
-    for place in [Place::local()?, Place::glue()?, Place::moto()?] {
+    for place in [Place::local()?, Place::glue()?, Place::moto()?, Place::rest()?] {
         let name = place.to_string();
         runtime()?.block_on(test(Arc::new(place))).with_context(|| name)?;
     }
@@ -96,12 +99,18 @@ impl Place {
         Ok(Place::Moto(Box::new(Tap::before(&moto()?.endpoint())?), fresh()))
     }
 
+    /// A REST catalog of its own.
+    pub fn rest() -> Result<Place> {
+        let server = RestCatalog::start()?;
+        Ok(Place::Rest(Box::new(Tap::before(&server.endpoint())?), Box::new(server)))
+    }
+
     /// What fails and notes calls on the way to the catalog.
     pub fn tap(&self) -> &Tap {
         match self {
             Place::Local(_) => panic!("there is none before SQLite"),
             Place::Glue(server, _) => &server.tap,
-            Place::Moto(tap, _) => tap,
+            Place::Moto(tap, _) | Place::Rest(tap, _) => tap,
         }
     }
 
@@ -125,6 +134,10 @@ impl Place {
                 let (who, s3) = (identity(), s3_at(&tap.endpoint()));
                 Ok(Lake::open_s3(s3_warehouse(prefix)?, &who, &s3, glue, options)?)
             }
+            Place::Rest(tap, server) => {
+                let rest = rest_at(&tap.endpoint(), client());
+                Ok(Lake::open_rest(&server.folder().join("lake"), rest, options)?)
+            }
         }
     }
 
@@ -134,6 +147,21 @@ impl Place {
         let report = verify(&self.lake()?, &table, &VerifyOptions::default()).await?;
         ensure!(report.findings.is_empty(), "{self}: {:?}", report.findings);
         Ok(())
+    }
+}
+
+/// The REST catalog at `endpoint`, as this client of it.
+pub fn rest_at(endpoint: &str, auth: RestAuth) -> RestOptions {
+    RestOptions { uri: endpoint.into(), warehouse: None, auth, timeout: TIMEOUT, retries_max: 3 }
+}
+
+/// A client that is given tokens by the catalog.
+pub fn client() -> RestAuth {
+    RestAuth::Client {
+        id: "weir".into(),
+        secret: Secret::by(|| Ok("hush".into())),
+        scope: "catalog".into(),
+        token_uri: None,
     }
 }
 

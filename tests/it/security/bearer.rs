@@ -10,7 +10,7 @@ use weir_tests::running::Running;
 
 use super::Door;
 
-const BEARER: [(&str, &str); 3] = [
+pub const BEARER: [(&str, &str); 3] = [
     ("security.protocol", "SASL_SSL"),
     ("ssl.ca.pem", "file:ca.pem"),
     ("sasl.mechanism", "OAUTHBEARER"),

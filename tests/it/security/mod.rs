@@ -2,6 +2,7 @@
 //! not let in is told which setting to correct. A real broker, the real binary.
 
 mod bearer;
+mod msk;
 mod refused;
 mod rotation;
 mod works;

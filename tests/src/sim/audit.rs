@@ -22,7 +22,7 @@ use super::pointer::SimPointer;
 pub struct Counts(BTreeMap<&'static str, u64>);
 
 /// Everything that must happen in a long run, lest the run proves nothing about it.
-const MUST_HAPPEN: [&str; 23] = [
+const MUST_HAPPEN: [&str; 24] = [
     "crash",
     "freeze",
     "power cut",
@@ -45,6 +45,7 @@ const MUST_HAPPEN: [&str; 23] = [
     "redrive",
     "redrive crash",
     "redrive conflict",
+    "redrive unknown",
     "redrive lost",
 ];
 
@@ -97,9 +98,16 @@ impl Auditor {
     pub fn hear_redrive(&mut self, event: &RedriveEvent) {
         match event {
             RedriveEvent::CommitStarted { .. } => {}
-            RedriveEvent::Committed { commit_id, .. } => {
+            RedriveEvent::Committed { commit_id, conflicts, unknowns, .. } => {
                 self.claimed.push(commit_id.clone());
                 self.counts.many("redrive", 1);
+                for (what, times) in
+                    [("redrive conflict", *conflicts), ("redrive unknown", *unknowns)]
+                {
+                    if times > 0 {
+                        self.counts.many(what, times.into());
+                    }
+                }
             }
             RedriveEvent::Lost { .. } => self.counts.many("redrive lost", 1),
         }

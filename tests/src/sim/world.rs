@@ -236,14 +236,7 @@ impl World {
                     auditor.borrow_mut().hear_redrive(event);
                 },
             };
-            let (report, result) = redrive.run().await;
-            let counts = &mut auditor.borrow_mut().counts;
-            let times =
-                [("redrive conflict", report.conflicts), ("redrive unknown", report.unknowns)];
-            for (what, times) in times.into_iter().filter(|(_, times)| *times > 0) {
-                counts.many(what, times);
-            }
-            result.map_err(|e| e.to_string())
+            redrive.run().await.1.map_err(|e| e.to_string())
         })
     }
 

@@ -13,6 +13,9 @@ pub(super) const KAFKA: &str = include_str!("../../stack/kafka/pom.xml");
 /// A broker of before topics had ids, and its ZooKeeper.
 pub(super) const KAFKA_2_7: &str = include_str!("../../stack/kafka-2.7/pom.xml");
 
+/// Iceberg's own REST catalog.
+pub(super) const ICEBERG: &str = include_str!("../../stack/rest/pom.xml");
+
 /// The text of an element.
 pub(super) fn element<'a>(pom: &'a str, name: &str) -> &'a str {
     let value = pom.split_once(&format!("<{name}>")).and_then(|(_, rest)| rest.split_once('<'));
@@ -21,14 +24,16 @@ pub(super) fn element<'a>(pom: &'a str, name: &str) -> &'a str {
 
 /// The folder of a broker's jars, `<cache>/kafka-<version>/libs`; fetches them where they are missing.
 pub(super) fn of(pom: &str) -> Result<PathBuf> {
-    let version = element(pom, "kafka.version");
-    let recipe = Recipe { name: format!("kafka-{version}"), file: "pom.xml", text: pom };
-    let folder = recipe.kept(|new| {
-        let what = format!("the jars of Apache Kafka {version}");
-        let otherwise = "set WEIR_TEST_KAFKA to use a running broker instead";
-        copy(new, &format!("{what} (about 45 MB)"), otherwise)
-    })?;
-    Ok(folder.join("libs"))
+    let otherwise = "set WEIR_TEST_KAFKA to use a running broker instead";
+    named("kafka", "Apache Kafka", pom, otherwise)
+}
+
+/// The folder of a server's jars, `<cache>/<name>-<version>/libs`; the pom has its version as `<name>.version`.
+pub(super) fn named(name: &str, title: &str, pom: &str, otherwise: &str) -> Result<PathBuf> {
+    let version = element(pom, &format!("{name}.version"));
+    let recipe = Recipe { name: format!("{name}-{version}"), file: "pom.xml", text: pom };
+    let what = format!("the jars of {title} {version} (about 45 MB)");
+    Ok(recipe.kept(|new| copy(new, &what, otherwise))?.join("libs"))
 }
 
 /// Fetches what the `pom.xml` of a folder names into its `libs`.
@@ -61,8 +66,12 @@ mod tests {
 
     #[test]
     fn the_poms_name_versions() {
-        for (pom, begins) in [(KAFKA, "4."), (KAFKA_2_7, "2.7.")] {
-            let version = element(pom, "kafka.version");
+        for (pom, name, begins) in [
+            (KAFKA, "kafka.version", "4."),
+            (KAFKA_2_7, "kafka.version", "2.7."),
+            (ICEBERG, "iceberg.version", "1."),
+        ] {
+            let version = element(pom, name);
             assert!(version.starts_with(begins), "{version}");
         }
     }

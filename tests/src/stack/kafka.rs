@@ -19,6 +19,9 @@ const LOG4J: &str = include_str!("../../stack/kafka/log4j2.properties");
 /// On a machine that does much else too.
 const READY: Duration = Duration::from_secs(180);
 
+/// The folder of classes of our own, in the broker's.
+const CLASSES: &str = "classes";
+
 /// Only the quick compiler, and one thread that collects garbage.
 const LIGHT: [&str; 2] = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"];
 
@@ -35,6 +38,8 @@ pub struct KafkaOptions {
     pub listeners: Vec<(&'static str, &'static str)>,
     /// Users of SCRAM-SHA-512, with their passwords.
     pub users: Vec<(&'static str, &'static str)>,
+    /// Classes of our own for the broker: a Java file of `tests/stack/kafka`.
+    pub classes: Option<&'static str>,
 }
 
 /// With this environment variable set, a broker's data is kept when it ends.
@@ -213,6 +218,9 @@ impl Kafka {
         let text = server_properties(port, controller, &listeners, &data, &options.properties);
         std::fs::write(&properties, text)?;
         std::fs::write(folder.path().join("log4j2.properties"), LOG4J)?;
+        if let Some(source) = options.classes {
+            compile(libs, folder.path(), source)?;
+        }
         let mut format = java(libs, folder.path());
         format.args(LIGHT).arg("kafka.tools.StorageTool");
         format.args(["format", "--standalone", "-t", &cluster_id(), "-c"]).arg(&properties);
@@ -323,9 +331,18 @@ fn java(libs: &Path, folder: &Path) -> Command {
         .arg("-Dlog4j2.configurationFile=log4j2.properties")
         .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
         .arg("-cp")
-        .arg(format!("{}/*", libs.display()))
+        .arg(format!("{}/*:{CLASSES}", libs.display()))
         .current_dir(folder);
     command
+}
+
+/// Makes classes for the broker in `folder`.
+fn compile(libs: &Path, folder: &Path, source: &str) -> Result<()> {
+    process::require("javac", "-version", "openjdk-17-jdk-headless")?;
+    let mut command = Command::new("javac");
+    command.arg("-cp").arg(format!("{}/*", libs.display())).args(["-d", CLASSES]);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("stack/kafka").join(source));
+    succeeded(&format!("compile {source}"), &command.current_dir(folder).output()?)
 }
 
 /// 16 random bytes in URL-safe base64, as Kafka writes its ids.

@@ -15,15 +15,19 @@ use super::kafka::{Kafka, KafkaOptions};
 pub const USERS: [(&str, &str); 2] = [("weir", "weir-Pa55word"), ("guest", "guest-Pa55word")];
 
 /// TLS; TLS that wants a client certificate; TLS with a certificate that has expired; SASL over TLS;
-/// SASL alone; tokens over TLS.
-const LISTENERS: [(&str, &str); 6] = [
+/// SASL alone; tokens over TLS; tokens as MSK takes them.
+const LISTENERS: [(&str, &str); 7] = [
     ("TLS", "SSL"),
     ("MTLS", "SSL"),
     ("EXPIRED", "SSL"),
     ("SASL", "SASL_SSL"),
     ("SASL_PLAIN", "SASL_PLAINTEXT"),
     ("BEARER", "SASL_SSL"),
+    ("MSK", "SASL_SSL"),
 ];
+
+/// The key that signs tokens for the listener `MSK`, and its secret (`tests/stack/kafka/MskIam.java`).
+pub const MSK_KEY: (&str, &str) = ("AKIAWEIRTESTS", "hush/hush+hush");
 
 /// The broker and the authority that signed its certificates and its clients'.
 pub struct SecureKafka {
@@ -65,6 +69,7 @@ impl SecureKafka {
             listeners: LISTENERS.to_vec(),
             users: USERS.to_vec(),
             properties: properties(&authority, &good, &expired),
+            classes: Some("MskIam.java"),
             ..KafkaOptions::default()
         })?;
         Ok(SecureKafka { kafka, authority, client, stranger, folder })
@@ -96,7 +101,10 @@ fn properties(
             "authorizer.class.name".into(),
             "org.apache.kafka.metadata.authorizer.StandardAuthorizer".into(),
         ),
-        ("super.users".into(), "User:ANONYMOUS;User:weir;User:CN=weir;User:machine".into()),
+        (
+            "super.users".into(),
+            format!("User:ANONYMOUS;User:weir;User:CN=weir;User:machine;User:{}", MSK_KEY.0),
+        ),
     ];
     for listener in ["sasl", "sasl_plain"] {
         let name = |key: &str| format!("listener.name.{listener}.{key}");
@@ -104,20 +112,23 @@ fn properties(
         all.push((name("plain.sasl.jaas.config"), plain.clone()));
         all.push((name("scram-sha-512.sasl.jaas.config"), scram.into()));
     }
-    // It takes tokens that nobody has signed, and wants a new one before the old one expires.
-    let bearer = |key: &str| format!("listener.name.bearer.{key}");
+    // The first takes tokens that nobody has signed; both want a new one before the old one expires.
     let internals = "org.apache.kafka.common.security.oauthbearer";
-    all.push((bearer("sasl.enabled.mechanisms"), "OAUTHBEARER".into()));
-    all.push((bearer("oauthbearer.connections.max.reauth.ms"), "3600000".into()));
-    all.push((
-        bearer("oauthbearer.sasl.jaas.config"),
-        format!(
-            "{internals}.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"broker\";"
-        ),
-    ));
-    all.push((
-        bearer("oauthbearer.sasl.server.callback.handler.class"),
-        format!("{internals}.internals.unsecured.OAuthBearerUnsecuredValidatorCallbackHandler"),
-    ));
+    let unsecured = "internals.unsecured.OAuthBearerUnsecuredValidatorCallbackHandler";
+    for (listener, handler) in
+        [("bearer", format!("{internals}.{unsecured}")), ("msk", "MskIam".to_string())]
+    {
+        let name = |key: &str| format!("listener.name.{listener}.{key}");
+        all.push((name("sasl.enabled.mechanisms"), "OAUTHBEARER".into()));
+        all.push((name("oauthbearer.connections.max.reauth.ms"), "3600000".into()));
+        all.push((
+            name("oauthbearer.sasl.jaas.config"),
+            format!(
+                "{internals}.OAuthBearerLoginModule required \
+                 unsecuredLoginStringClaim_sub=\"broker\";"
+            ),
+        ));
+        all.push((name("oauthbearer.sasl.server.callback.handler.class"), handler));
+    }
     all
 }

@@ -1,5 +1,6 @@
-//! A service of AWS that notes every call by its IAM action, and fails where a test wants it to:
-//! a stand-in of our own, or a tap in front of another server.
+//! A service of AWS, or a REST catalog, that notes every call by its IAM action or its name in the
+//! catalog's specification, and fails where a test wants it to: a stand-in of our own, or a tap in front
+//! of another server.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -114,8 +115,11 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The IAM action that a request needs.
+/// The IAM action that a request needs, or the call of a REST catalog that it is.
 fn action(request: &Request) -> String {
+    if let Some(path) = request.target.strip_prefix("/v1/") {
+        return format!("rest:{}", rest_call(&request.method, path));
+    }
     if let Some(target) = request.header("x-amz-target") {
         let (service, operation) = target.split_once('.').unwrap_or(("", target));
         let service = service.to_lowercase();
@@ -133,4 +137,21 @@ fn action(request: &Request) -> String {
         _ => "s3:other",
     }
     .to_string()
+}
+
+fn rest_call(method: &str, path: &str) -> &'static str {
+    let path = path.split('?').next().unwrap_or_default();
+    let parts: Vec<&str> = path.split('/').collect();
+    match (method, &parts[..]) {
+        ("GET", ["config"]) => "getConfig",
+        ("POST", ["oauth", "tokens"]) => "getToken",
+        ("GET", ["namespaces"]) => "listNamespaces",
+        ("POST", ["namespaces"]) => "createNamespace",
+        ("GET", ["namespaces", _, "tables"]) => "listTables",
+        ("POST", ["namespaces", _, "tables"]) => "createTable",
+        ("POST", ["namespaces", _, "register"]) => "registerTable",
+        ("GET", ["namespaces", _, "tables", _]) => "loadTable",
+        ("POST", ["namespaces", _, "tables", _]) => "updateTable",
+        _ => "other",
+    }
 }

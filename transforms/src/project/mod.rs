@@ -23,7 +23,7 @@ use config::ProjectFile;
 pub use config::variables;
 use described::Note;
 pub use described::{DataTest, Given, Row, Severity, TestKind, UnitTest};
-pub use settings::{Materialized, Settings};
+pub use settings::{MATERIALIZED, Materialized, OnSchemaChange, Settings, Strategy};
 
 /// The file of the project's own settings.
 pub const PROJECT_FILE: &str = "project.yml";
@@ -54,6 +54,8 @@ pub struct Model {
     pub relation: TableName,
     /// Its SQL. The lines are those of the file.
     pub sql: String,
+    /// Its SQL where only what is new is read: with `is_incremental()` true. None if it is never run so.
+    pub increment: Option<String>,
     /// Models that it reads.
     pub refs: BTreeSet<String>,
     /// Sources that it reads.
@@ -105,6 +107,13 @@ pub struct Project {
     pub data_tests: Vec<DataTest>,
     /// Which rows must come of which.
     pub unit_tests: Vec<UnitTest>,
+}
+
+impl Model {
+    /// Whether there is a table of its rows.
+    pub fn is_stored(&self) -> bool {
+        self.settings.materialized != Materialized::View
+    }
 }
 
 impl Project {
@@ -190,7 +199,7 @@ impl Reading {
             Ok(rendered) => rendered,
             Err(mistake) => return self.mistakes.push(*mistake),
         };
-        let Rendered { sql, refs, sources, settings: header } = rendered;
+        let Rendered { sql, mut refs, mut sources, settings: header } = rendered;
         let position = self.notes.iter().position(|note| note.model == name);
         let note = position.map(|at| self.notes.swap_remove(at));
         let (mut settings, mut mistakes) = (Settings::default(), Vec::new());
@@ -204,12 +213,31 @@ impl Reading {
                            config: {meta: {readers: [...]}}, or remove it";
             mistakes.push(top(&file.path, message.to_string()));
         }
+        if let Some(message) = settings.lacks() {
+            mistakes.push(top(&file.path, message.to_string()));
+        }
         let rules = Rules {
             named_columns: relation.namespace == NAMESPACE_MART,
             unique_key: &settings.unique_key,
         };
         let place = |at| Place { file: file.path.clone(), at };
         mistakes.extend(lint::lint(&sql, rules).into_iter().map(|(at, m)| place(at).says(m)));
+        let mut increment = None;
+        if matches!(settings.strategy, Some(Strategy::Append | Strategy::Merge)) {
+            let names = Names { incremental: true, ..names.clone() };
+            match render(&file.path, &file.text, &relation, &names) {
+                Err(mistake) => mistakes.push(*mistake),
+                Ok(rendered) => {
+                    refs.extend(rendered.refs);
+                    sources.extend(rendered.sources);
+                    if rendered.sql != sql {
+                        let found = lint::lint(&rendered.sql, rules).into_iter();
+                        mistakes.extend(found.map(|(at, m)| place(at).says(m)));
+                    }
+                    increment = Some(rendered.sql);
+                }
+            }
+        }
         self.mistakes.extend(mistakes);
         let note = note.unwrap_or_default();
         self.project.data_tests.extend(note.data_tests);
@@ -219,6 +247,7 @@ impl Reading {
             path: file.path.clone(),
             relation,
             sql,
+            increment,
             refs,
             sources,
             settings,

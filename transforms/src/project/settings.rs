@@ -7,9 +7,23 @@ use minijinja::value::ValueKind;
 use weir_contract::yaml::{Diagnostic, Kind, Node, Position, Value as Yaml, nearest, quoted};
 
 use super::{Place, SourceFile};
+use crate::windows::BatchSize;
 
 /// All keys that may be set.
-const KEYS: [&str; 5] = ["materialized", "tags", "unique_key", "dedup", "meta"];
+const KEYS: [&str; 10] = [
+    "materialized",
+    "incremental_strategy",
+    "event_time",
+    "batch_size",
+    "lookback",
+    "on_schema_change",
+    "tags",
+    "unique_key",
+    "dedup",
+    "meta",
+];
+/// Batches before its own of which a batch may be made.
+const LOOKBACK_MAX: i64 = 1_000;
 
 /// What becomes of a model's rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -19,6 +33,35 @@ pub enum Materialized {
     View,
     /// A table, whose rows each build makes anew.
     Table,
+    /// A table to which each build brings what is new in its inputs.
+    Incremental,
+}
+
+/// How a build brings what is new to the table of an incremental model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strategy {
+    /// Each new record gives rows of its own, which are added.
+    Append,
+    /// New records only tell which windows of time they touch; these are made anew from all records.
+    Microbatch,
+    /// Rows that are made of new records take the place of those with the same key.
+    Merge,
+}
+
+/// What becomes of the rows of an incremental model when its SQL is another.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnSchemaChange {
+    /// All are made anew.
+    #[default]
+    Refresh,
+    /// Nothing; new columns are not added.
+    Ignore,
+    /// The build fails.
+    Fail,
+    /// Nothing; new columns are added, and null in them.
+    AppendNewColumns,
+    /// The same, and columns that the SQL no longer has go.
+    SyncAllColumns,
 }
 
 /// How a model is built, and by whom it is owned and read.
@@ -26,6 +69,16 @@ pub enum Materialized {
 pub struct Settings {
     /// What becomes of its rows.
     pub materialized: Materialized,
+    /// If it is incremental: how.
+    pub strategy: Option<Strategy>,
+    /// The column by whose time its rows lie in a window; a time, or a date.
+    pub event_time: Option<String>,
+    /// The windows.
+    pub batch_size: Option<BatchSize>,
+    /// Windows before its own of whose records the rows of a window are made, too.
+    pub lookback: u32,
+    /// What a change of its SQL means for the rows that are there.
+    pub on_schema_change: OnSchemaChange,
     /// Words by which it can be selected.
     pub tags: BTreeSet<String>,
     /// Columns of which no two of its rows have the same values.
@@ -52,6 +105,7 @@ pub(super) enum Given {
     Text(String),
     List(Vec<Given>),
     Map(BTreeMap<String, Given>),
+    Whole(i64),
     /// Something else, in words.
     Other(String),
 }
@@ -64,6 +118,9 @@ impl Given {
             (Yaml::List(items), _) => Given::List(items.iter().map(Given::of).collect()),
             (Yaml::Map(entries), _) => {
                 Given::Map(entries.iter().map(|e| (e.key.clone(), Given::of(&e.value))).collect())
+            }
+            (Yaml::Scalar { text, .. }, Some(Kind::Integer)) if text.parse::<i64>().is_ok() => {
+                Given::Whole(text.parse().unwrap_or_default())
             }
             (_, kind) => Given::Other(kind.map_or("nothing", Kind::words).to_string()),
         }
@@ -82,6 +139,9 @@ impl Given {
                     })
                     .collect(),
             ),
+            ValueKind::Number if value.is_integer() => {
+                i64::try_from(value.clone()).map_or(Given::Other("a number".into()), Given::Whole)
+            }
             other => Given::Other(other.to_string()),
         }
     }
@@ -130,15 +190,33 @@ impl Settings {
         let texts = || value.texts().ok_or_else(|| format!("`{key}` is a text or a list of texts"));
         match key {
             "materialized" => {
-                self.materialized = match value {
-                    Given::Text(text) if text == "view" => Materialized::View,
-                    Given::Text(text) if text == "table" => Materialized::Table,
-                    Given::Text(text) => {
-                        let text = quoted(text);
-                        return Err(format!("`materialized` is \"view\" or \"table\", not {text}"));
-                    }
-                    _ => return Err("`materialized` is \"view\" or \"table\"".into()),
-                };
+                self.materialized = one_of(key, value, &MATERIALIZED)?;
+                Ok(())
+            }
+            "incremental_strategy" => {
+                self.strategy = Some(one_of(key, value, &STRATEGIES)?);
+                Ok(())
+            }
+            "event_time" => match value {
+                Given::Text(column) => {
+                    self.event_time = Some(column.clone());
+                    Ok(())
+                }
+                _ => Err("`event_time` is the name of a column".into()),
+            },
+            "batch_size" => {
+                self.batch_size = Some(one_of(key, value, &BATCH_SIZES)?);
+                Ok(())
+            }
+            "lookback" => match value {
+                Given::Whole(n @ 0..=LOOKBACK_MAX) => {
+                    self.lookback = u32::try_from(*n).unwrap_or_default();
+                    Ok(())
+                }
+                _ => Err(format!("`lookback` is a number of batches from 0 to {LOOKBACK_MAX}")),
+            },
+            "on_schema_change" => {
+                self.on_schema_change = one_of(key, value, &ON_SCHEMA_CHANGE)?;
                 Ok(())
             }
             "tags" => {
@@ -158,6 +236,33 @@ impl Settings {
         }
     }
 
+    /// What the settings together lack, or have too much.
+    pub(super) fn lacks(&self) -> Option<&'static str> {
+        use Strategy::{Merge, Microbatch};
+        let windows = self.event_time.is_some() || self.batch_size.is_some() || self.lookback > 0;
+        match (self.materialized, self.strategy) {
+            (Materialized::Incremental, None) => Some(
+                "an incremental model says how: `incremental_strategy` is \"append\", \
+                      \"microbatch\" or \"merge\"",
+            ),
+            (Materialized::Incremental, Some(Microbatch))
+                if self.event_time.is_none() || self.batch_size.is_none() =>
+            {
+                Some(
+                    "a microbatch model names the column of time of its rows, `event_time`, and the \
+                      windows, `batch_size`: \"hour\", \"day\" or \"month\"",
+                )
+            }
+            (Materialized::Incremental, Some(Merge)) if self.unique_key.is_empty() => Some(
+                "a merge model names the columns by which its rows are told apart: `unique_key`",
+            ),
+            (Materialized::Incremental, Some(strategy)) if strategy != Microbatch && windows => {
+                Some("`event_time`, `batch_size` and `lookback` are of microbatch models")
+            }
+            _ => None,
+        }
+    }
+
     fn meta(&mut self, value: &Given) -> Result<(), String> {
         let Given::Map(members) = value else {
             return Err("`meta` is a mapping, such as {owner: sales, readers: [report]}".into());
@@ -174,6 +279,42 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+/// What a model can be, by dbt's names.
+pub const MATERIALIZED: [(&str, Materialized); 3] = [
+    ("view", Materialized::View),
+    ("table", Materialized::Table),
+    ("incremental", Materialized::Incremental),
+];
+const STRATEGIES: [(&str, Strategy); 3] = [
+    ("append", Strategy::Append),
+    ("microbatch", Strategy::Microbatch),
+    ("merge", Strategy::Merge),
+];
+const BATCH_SIZES: [(&str, BatchSize); 3] =
+    [("hour", BatchSize::Hour), ("day", BatchSize::Day), ("month", BatchSize::Month)];
+const ON_SCHEMA_CHANGE: [(&str, OnSchemaChange); 4] = [
+    ("ignore", OnSchemaChange::Ignore),
+    ("fail", OnSchemaChange::Fail),
+    ("append_new_columns", OnSchemaChange::AppendNewColumns),
+    ("sync_all_columns", OnSchemaChange::SyncAllColumns),
+];
+
+/// The one of `known` that a setting names.
+fn one_of<T: Copy>(key: &str, value: &Given, known: &[(&str, T)]) -> Result<T, String> {
+    let text = match value {
+        Given::Text(text) => text.as_str(),
+        _ => "",
+    };
+    let found = known.iter().find(|(name, _)| *name == text).map(|(_, one)| *one);
+    found.ok_or_else(|| {
+        let names: Vec<String> = known.iter().map(|(name, _)| quoted(name)).collect();
+        let not = if text.is_empty() { String::new() } else { format!(", not {}", quoted(text)) };
+        let (last, rest) =
+            names.split_last().map_or((String::new(), &[][..]), |(l, r)| (l.clone(), r));
+        format!("`{key}` is {} or {last}{not}", rest.join(", "))
+    })
 }
 
 fn advice(key: &str) -> String {

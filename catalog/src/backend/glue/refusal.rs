@@ -3,45 +3,9 @@
 use serde_json::Value;
 use weir_contract::class::ErrorClass;
 
-use crate::aws::{Answer, Unanswered};
+use crate::backend::refusal::Refusal;
 use crate::error::CatalogError;
-
-/// Why a call did not do what it was asked.
-#[derive(Debug)]
-pub(super) enum Refusal {
-    /// There is no such database or table.
-    Missing(String),
-    /// There is such a database or table already.
-    Exists(String),
-    /// Another writer was first: known, since each call is sent once.
-    Beaten(String),
-    /// It may have been done all the same.
-    Unknown(String),
-    /// It is known not to have been done.
-    Failed(CatalogError),
-}
-
-impl Refusal {
-    /// The refusal as an error of a call that changes nothing.
-    pub(super) fn into_error(self) -> CatalogError {
-        match self {
-            Refusal::Failed(error) => error,
-            Refusal::Missing(text)
-            | Refusal::Exists(text)
-            | Refusal::Beaten(text)
-            | Refusal::Unknown(text) => CatalogError::retry(text),
-        }
-    }
-
-    /// Whether a call that changes nothing may be made again.
-    pub(super) fn passes(&self) -> bool {
-        match self {
-            Refusal::Unknown(_) => true,
-            Refusal::Failed(error) => error.class() == ErrorClass::Retry,
-            _ => false,
-        }
-    }
-}
+use crate::http::{Answer, Unanswered};
 
 /// The call's own reply, or what its refusal means.
 pub(super) fn reply(action: &str, on: &str, answer: Answer) -> Result<Value, Refusal> {
@@ -125,7 +89,8 @@ mod tests {
 
     fn refused(status: u16, kind: &str) -> Refusal {
         let body = format!(r#"{{"__type":"{kind}","Message":"m"}}"#);
-        reply("glue:UpdateTable", "raw.t", Answer { status, body: body.into() }).unwrap_err()
+        reply("glue:UpdateTable", "raw.t", Answer { status, retry_after: None, body: body.into() })
+            .unwrap_err()
     }
 
     #[test]
@@ -140,7 +105,7 @@ mod tests {
         ] {
             assert!(matches!(refused(status, kind), Refusal::Unknown(_)), "{status} {kind}");
         }
-        let cut = Answer { status: 200, body: "<html>".into() };
+        let cut = Answer { status: 200, retry_after: None, body: "<html>".into() };
         assert!(matches!(reply("a", "b", cut), Err(Refusal::Unknown(_))));
     }
 

@@ -173,7 +173,7 @@ impl Maintain<'_> {
         let day = inputs.first().and_then(|file| day_of(file, spec_id)).flatten();
         let order = match is_reference(schema.iceberg()) {
             true => Order::Reference(reference_key(base).unwrap_or_default()),
-            false => Order::raw(schema.iceberg(), day),
+            false => Order::raw(schema.iceberg(), base.metadata().default_sort_order(), day),
         };
         // A half holds the file that is being written, a quarter sorts, the rest is what nobody counts.
         let (half, quarter) = (self.options.memory_bytes / 2, self.options.memory_bytes / 4);

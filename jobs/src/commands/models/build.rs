@@ -1,5 +1,8 @@
 //! `weir run` and `weir build`.
 
+use weir_transforms::run::Ask;
+use weir_transforms::windows::Ranges;
+
 use crate::cli;
 use crate::failure::Failure;
 use crate::lake::open as lake;
@@ -11,6 +14,7 @@ use crate::session::{Done, Session};
 /// Builds tables, parents first; with their tests, if `tested`.
 pub fn run(asked: &cli::Run, tested: bool, session: &mut Session) -> Result<Done, Failure> {
     let config = session.config()?;
+    let ask = Ask { full: asked.full_refresh, between: between(asked)? };
     let lake = lake(&config, false)?;
     let runtime = session.runtime()?;
     runtime.block_on(async {
@@ -20,10 +24,21 @@ pub fn run(asked: &cli::Run, tested: bool, session: &mut Session) -> Result<Done
         let order = models.project.graph().order().unwrap_or_default();
         let order: Vec<String> = order.into_iter().filter(|name| chosen.contains(name)).collect();
         session.output.say(stamped(&models.found()))?;
-        let mut run = Run::new(&models, &lake, &order, tested, asked);
+        let mut run = Run::new(&models, &lake, &order, tested, (ask, asked.fail_fast));
         for (at, name) in order.iter().enumerate() {
             run.model(name, &order[..=at], tested, &mut session.output).await?;
         }
         run.end(run.is_idle() && asked.exit_99_when_idle, &mut session.output)
     })
+}
+
+/// The times whose windows are asked for.
+fn between(asked: &cli::Run) -> Result<Option<Ranges>, Failure> {
+    let (Some(start), Some(end)) = (asked.event_time_start, asked.event_time_end) else {
+        return Ok(None);
+    };
+    match start < end {
+        true => Ok(Some(Ranges::of([(start.timestamp_micros(), end.timestamp_micros())]))),
+        false => Err(Failure::config(format!("--event-time-start {start} is not before {end}"))),
+    }
 }

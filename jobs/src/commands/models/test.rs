@@ -63,7 +63,7 @@ async fn tests(
         let what = format!("test {}", test.name);
         screen.start(output, &what)?;
         let ended = one_data(models, engine, test).await;
-        screen.end(output, &what, ended, data_test::sql(project, test))?;
+        screen.end(output, &what, ended, (data_test::sql(project, test), None))?;
         if asked.fail_fast && failed(&screen) {
             break;
         }

@@ -1,4 +1,8 @@
-{{ config(unique_key=['hour_start', 'region', 'network_type']) }}
+{{ config(
+    materialized='incremental', incremental_strategy='microbatch',
+    event_time='hour_start', batch_size='hour',
+    unique_key=['hour_start', 'region', 'network_type']
+) }}
 
 -- How machines are connected, per hour, region and kind of network. Times without a connection are
 -- told when it is back, and count in the hour in which it came back. Averages are of decimals,

@@ -54,8 +54,8 @@ intervals as (
         case kind when 'silent' then 0 else 1 end as is_out_of_order
     from candidates
     where kind = 'silent'
-        and date_part('epoch', until_at) - date_part('epoch', started_at)
-            > 3 * heartbeat_interval_s
+        and cast(until_at as bigint) - cast(started_at as bigint)
+            > 3000000 * cast(heartbeat_interval_s as bigint)
         or kind = 'out_of_order' and working_status = 'out_of_order' and until_at > started_at
 ),
 
@@ -118,7 +118,7 @@ select
     case when not outage.is_open then outage.until_at end as ended_at,
     outage.until_at,
     cast(to_char(outage.started_at, '%Y%m%d') as int) as date_key,
-    date_part('epoch', outage.until_at) - date_part('epoch', outage.started_at) as duration_s,
+    (cast(outage.until_at as bigint) - cast(outage.started_at as bigint)) / 1000000.0 as duration_s,
     outage.is_open,
     outage.is_silent,
     outage.is_out_of_order,

@@ -36,7 +36,7 @@ select
     fault.raised_at,
     fault.cleared_at,
     cast(to_char(fault.raised_at, '%Y%m%d') as int) as date_key,
-    date_part('epoch', fault.cleared_at) - date_part('epoch', fault.raised_at) as duration_s,
+    (cast(fault.cleared_at as bigint) - cast(fault.raised_at as bigint)) / 1000000.0 as duration_s,
     fault.clear_reason,
     fault.cleared_at is null as is_open,
     fault.is_raised_in_maintenance,

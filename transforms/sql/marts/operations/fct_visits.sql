@@ -40,7 +40,7 @@ select
     visit.started_at,
     visit.ended_at,
     cast(to_char(visit.started_at, '%Y%m%d') as int) as date_key,
-    date_part('epoch', visit.ended_at) - date_part('epoch', visit.started_at) as duration_s,
+    (cast(visit.ended_at as bigint) - cast(visit.started_at as bigint)) / 1000000.0 as duration_s,
     visit.door_openings,
     coalesce(refill.selections_refilled, 0) as selections_refilled,
     coalesce(refill.products_refilled, 0) as products_refilled,

@@ -1,4 +1,8 @@
-{{ config(unique_key=['machine_id', 'hour_start']) }}
+{{ config(
+    materialized='incremental', incremental_strategy='microbatch',
+    event_time='hour_start', batch_size='hour',
+    unique_key=['machine_id', 'hour_start']
+) }}
 
 -- What a machine said about itself, hour by hour: a tumbling window of event time, so that a late
 -- report corrects the hour to which it belongs. Averages are of decimals, whose sums do not depend

@@ -1,9 +1,11 @@
-{{ config(unique_key=['machine_id']) }}
+{{ config(
+    materialized='incremental', incremental_strategy='merge', unique_key=['machine_id']
+) }}
 
 -- When each machine was last heard of, on any stream, and for how long it has been silent since, by
 -- the last event of the whole fleet instead of the clock. Machines of the reference that never
 -- spoke are here too. It reads raw rows: what was sent twice changes no maximum. A table of the
--- current state: it needs its own last row and what is new.
+-- current state: a build makes it of its own last rows and what is new.
 with streams as (
     select
         machine_id,
@@ -77,6 +79,12 @@ with streams as (
         max(_kafka_time) as last_kafka_at
     from {{ source('raw', 'vending_logs') }}
     group by machine_id
+    {%- if is_incremental() %}
+    union all
+    select machine_id, last_event_at, last_heartbeat_at, last_vend_at, last_kafka_at
+    from {{ this }}
+    where last_event_at is not null
+    {%- endif %}
 ),
 
 seen as (
@@ -111,12 +119,12 @@ select
     seen.last_vend_at,
     seen.last_kafka_at,
     fleet.until_at as fleet_last_event_at,
-    date_part('epoch', fleet.until_at) - date_part('epoch', seen.last_event_at) as silent_s,
+    (cast(fleet.until_at as bigint) - cast(seen.last_event_at as bigint)) / 1000000.0 as silent_s,
     known.heartbeat_interval_s,
     -- A machine that never spoke is silent too.
     coalesce(
-        date_part('epoch', fleet.until_at) - date_part('epoch', seen.last_event_at)
-            > 3 * coalesce(known.heartbeat_interval_s, 60),
+        cast(fleet.until_at as bigint) - cast(seen.last_event_at as bigint)
+            > 3000000 * cast(coalesce(known.heartbeat_interval_s, 60) as bigint),
         true
     ) as is_silent
 from seen

@@ -1,4 +1,8 @@
-{{ config(unique_key=['error_date', 'machine_id']) }}
+{{ config(
+    materialized='incremental', incremental_strategy='microbatch',
+    event_time='error_date', batch_size='day',
+    unique_key=['error_date', 'machine_id']
+) }}
 
 -- Per day and machine: starts, crashes and errors of its software, and on how many firmware
 -- versions.

@@ -1,3 +1,8 @@
+{{ config(
+    materialized='incremental', incremental_strategy='microbatch',
+    event_time='event_time', batch_size='hour'
+) }}
+
 -- One row per attempt to pay, with where the machine stood then.
 select
     payment._source,

@@ -1,3 +1,8 @@
+{{ config(
+    materialized='incremental', incremental_strategy='microbatch',
+    event_time='event_time', batch_size='hour'
+) }}
+
 -- One row per delivery, with the product as it was then and where the machine stood then.
 select
     vend._source,

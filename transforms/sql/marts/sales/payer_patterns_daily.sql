@@ -1,4 +1,8 @@
-{{ config(unique_key=['pattern_date', 'payer_id', 'currency']) }}
+{{ config(
+    materialized='incremental', incremental_strategy='microbatch',
+    event_time='pattern_date', batch_size='day',
+    unique_key=['pattern_date', 'payer_id', 'currency']
+) }}
 
 -- Per day and card or wallet: how often it was tried, at how many machines, and what went back to
 -- it. A token that fails at many machines is being tried out; one that is refunded again and again

@@ -1,4 +1,8 @@
-{{ config(unique_key=['pattern_date', 'machine_id', 'payment_method', 'currency']) }}
+{{ config(
+    materialized='incremental', incremental_strategy='microbatch',
+    event_time='pattern_date', batch_size='day',
+    unique_key=['pattern_date', 'machine_id', 'payment_method', 'currency']
+) }}
 
 -- Per day, machine and method: how often paying failed, how often money went back, and the longest
 -- run of failures. For those who look for fraud and for broken payment devices. What customers

@@ -1,7 +1,11 @@
-{{ config(unique_key=[
-    'revenue_date', 'machine_key', 'machine_id', 'site_key', 'site_id', 'product_key', 'product_id',
-    'payment_method', 'currency'
-]) }}
+{{ config(
+    materialized='incremental', incremental_strategy='microbatch',
+    event_time='revenue_date', batch_size='day',
+    unique_key=[
+        'revenue_date', 'machine_key', 'machine_id', 'site_key', 'site_id', 'product_key',
+        'product_id', 'payment_method', 'currency'
+    ]
+) }}
 
 -- What was delivered and what it was worth, per day, machine, site, product, method and currency;
 -- sums of it are the revenue by any of these, and by region. Days are UTC. Vends for tests and for

@@ -1,4 +1,8 @@
-{{ config(unique_key=['revenue_date', 'region', 'currency']) }}
+{{ config(
+    materialized='incremental', incremental_strategy='microbatch',
+    event_time='revenue_date', batch_size='day', lookback=7,
+    unique_key=['revenue_date', 'region', 'currency']
+) }}
 
 -- Revenue per day, region and currency, and how it compares with the seven days before: a rule
 -- looks for regions that sell far less than they did. Longer history: the seven days before.
@@ -27,7 +31,7 @@ select
     count(earlier.revenue_date) as days_7d_before
 from days as today
 left join days as earlier
-    on earlier.region = today.region
+    on (earlier.region is not distinct from today.region)
     and earlier.currency = today.currency
     and earlier.revenue_date between today.revenue_date - interval '7 days'
         and today.revenue_date - interval '1 day'

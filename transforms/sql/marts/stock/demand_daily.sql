@@ -57,10 +57,10 @@ select
     units_sold,
     cast(avg(cast(units_sold as decimal(9, 3))) over (
         partition by machine_id, selection, product_id order by day_at
-        rows between 7 preceding and 1 preceding
+        range between interval '7 days' preceding and interval '1 day' preceding
     ) as decimal(9, 3)) as units_7d_avg,
     cast(avg(cast(units_sold as decimal(9, 3))) over (
         partition by machine_id, selection, product_id, day_of_week order by day_at
-        rows between 4 preceding and 1 preceding
+        range between interval '28 days' preceding and interval '1 day' preceding
     ) as decimal(9, 3)) as units_weekday_avg
 from counted

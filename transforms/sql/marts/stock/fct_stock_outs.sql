@@ -50,8 +50,10 @@ select
     change.ended_at,
     coalesce(change.ended_at, change.observed_until) as until_at,
     cast(to_char(change.started_at, '%Y%m%d') as int) as date_key,
-    date_part('epoch', coalesce(change.ended_at, change.observed_until))
-    - date_part('epoch', change.started_at) as duration_s,
+    (
+        cast(coalesce(change.ended_at, change.observed_until) as bigint)
+        - cast(change.started_at as bigint)
+    ) / 1000000.0 as duration_s,
     change.ended_at is null as is_open,
     coalesce(change.ended_by = 'vending.inventory.refill', false) as is_ended_by_refill
 from changes as change

@@ -1,4 +1,8 @@
-{{ config(unique_key=['sales_date', 'store_id', 'product_id', 'payment_method', 'currency']) }}
+{{ config(
+    materialized='incremental', incremental_strategy='microbatch',
+    event_time='sales_date', batch_size='day',
+    unique_key=['sales_date', 'store_id', 'product_id', 'payment_method', 'currency']
+) }}
 
 -- What stores sold per day, product and method of payment. Voids and refunds are taken off on the
 -- day on which they are made; a void has no method, and stands in a row without one. A receipt can

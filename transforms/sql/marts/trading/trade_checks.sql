@@ -1,4 +1,8 @@
-{{ config(unique_key=['event_source', 'event_id']) }}
+{{ config(
+    materialized='incremental', incremental_strategy='microbatch',
+    event_time='event_time', batch_size='day',
+    unique_key=['event_source', 'event_id']
+) }}
 
 -- Every trade against the terms of its account as they were when it was made. What breaks them and
 -- was let pass is a breach. Limits bind trades in the currency of the account; amounts of a day are

@@ -1,4 +1,8 @@
-{{ config(unique_key=['minute_start', 'symbol', 'currency']) }}
+{{ config(
+    materialized='incremental', incremental_strategy='microbatch',
+    event_time='minute_start', batch_size='hour',
+    unique_key=['minute_start', 'symbol', 'currency']
+) }}
 
 -- A tumbling window: every minute of event time, per symbol and currency, what was traded in it. A
 -- late trade corrects its minute. Trades that were refused when they were made do not count; what

@@ -1,4 +1,8 @@
-{{ config(unique_key=['window_end', 'region', 'currency']) }}
+{{ config(
+    materialized='incremental', incremental_strategy='microbatch',
+    event_time='window_end', batch_size='hour', lookback=1,
+    unique_key=['window_end', 'region', 'currency']
+) }}
 
 -- A sliding window: every five minutes in which a region sold something, what it sold in the hour
 -- until then. A late vend corrects the twelve windows in which it lies. Longer history: the hour

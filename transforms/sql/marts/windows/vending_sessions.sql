@@ -39,7 +39,7 @@ select
     machine_id,
     min(event_time) as session_start,
     max(event_time) as session_end,
-    date_part('epoch', max(event_time)) - date_part('epoch', min(event_time)) as duration_s,
+    (cast(max(event_time) as bigint) - cast(min(event_time) as bigint)) / 1000000.0 as duration_s,
     count(*) as payments,
     sum(case when payment_outcome = 'succeeded' then 1 else 0 end) as payments_succeeded,
     sum(case when payment_outcome = 'failed' then 1 else 0 end) as payments_failed,

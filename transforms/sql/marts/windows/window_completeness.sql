@@ -1,4 +1,8 @@
-{{ config(unique_key=['stream', 'hour_start']) }}
+{{ config(
+    materialized='incremental', incremental_strategy='microbatch',
+    event_time='hour_start', batch_size='hour',
+    unique_key=['stream', 'hour_start']
+) }}
 
 -- How complete each hour of each stream was when its time was over: events that reached Kafka
 -- within five minutes, of all that came by now. It only falls afterwards, as late events come.

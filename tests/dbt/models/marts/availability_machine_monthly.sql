@@ -1,0 +1,1 @@
+{{ availability_monthly('machine_id', {'days': 'service_date'}) }}

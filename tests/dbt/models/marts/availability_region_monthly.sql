@@ -1,0 +1,1 @@
+{{ availability_monthly('region', {'machines': 'machine_id', 'days': 'service_date'}) }}

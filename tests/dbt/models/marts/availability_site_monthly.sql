@@ -1,0 +1,1 @@
+{{ availability_monthly('site_id', {'machines': 'machine_id', 'days': 'service_date'}) }}

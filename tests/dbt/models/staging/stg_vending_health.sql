@@ -1,0 +1,1 @@
+{{ events('vending_health') }}

@@ -1,0 +1,308 @@
+//! Increments against the whole: the fleet's events come in pieces, out of order, late, twice and through
+//! killed builds; a contract, a product and a machine are corrected backwards. The rows that increments
+//! left must be those that a full refresh makes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use weir_tests::lab::{self, Done, repository};
+use weir_tests::sample::Rng;
+use weir_tests::stack::{Kafka, Message};
+
+const PARTITIONS: i32 = 3;
+/// Pieces in which the events come.
+const STEPS: u64 = 5;
+const CASH: &str = "          - {value: cash}\n";
+
+/// A record that is still to be sent: its Kafka time, ms, and its value.
+type Record = (i64, String);
+
+/// A lake, the repository's models, and the events of a fleet.
+struct World {
+    folder: tempfile::TempDir,
+    topics: String,
+    rng: Rng,
+    queues: BTreeMap<String, Vec<Record>>,
+}
+
+impl World {
+    fn new(seed: u64) -> Result<World> {
+        let folder = tempfile::Builder::new().prefix("weir-increments-").tempdir()?;
+        let topics = folder.path().file_name().unwrap_or_default().display().to_string();
+        let rng = Rng::new(seed);
+        let mut world = World { folder, topics, rng, queues: BTreeMap::new() };
+        copy(&repository().join("transforms/sql"), &world.path().join("transforms/sql"))?;
+        copy(&repository().join("contracts"), &world.path().join("contracts"))?;
+        world.narrow(true)?;
+        let seed = seed.to_string();
+        let flags = "--to events --ref-dir ref --machines 12 --sites 5 --for 30h --trouble 3 \
+                     --start 2026-03-02T20:00:00Z --malformed 0.01 --duplicates 0.01";
+        let mut arguments = vec!["simulate", "--seed", &seed];
+        arguments.extend(flags.split_whitespace());
+        world.weir(&arguments)?.expect(0)?;
+        world.write_config()?;
+        world.queue()?;
+        world.write_wrong_model()?;
+        Ok(world)
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Whether the contract of sales refuses cash.
+    fn narrow(&self, narrow: bool) -> Result<()> {
+        let text = std::fs::read_to_string(repository().join("contracts/vending.sales.yaml"))?;
+        ensure!(text.contains(CASH), "the contract of sales does not know cash");
+        let text = if narrow { text.replacen(CASH, "", 1) } else { text };
+        Ok(std::fs::write(self.path().join("contracts/vending.sales.yaml"), text)?)
+    }
+
+    fn write_config(&self) -> Result<()> {
+        let kafka = Kafka::shared();
+        let mut text = format!(
+            "warehouse = \"lake\"\ncatalog.uri = \"sqlite:///catalog.db\"\n\
+             privacy.hash_key = \"file:key\"\ningest.memory_max = \"256MiB\"\n[kafka]\nbootstrap_servers = \"{}\"\ngroup_prefix = \"{}\"\n",
+            kafka.bootstrap(),
+            self.topics
+        );
+        for entry in std::fs::read_dir(self.path().join("contracts"))? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            let Some(name) = name.strip_suffix(".yaml") else { continue };
+            text += &match name.strip_prefix("ref.") {
+                Some(file) => format!("[references.\"{name}\"]\nfile = \"ref/{file}.csv\"\n"),
+                None => {
+                    let topic = format!("{}-{name}", self.topics);
+                    kafka.client()?.create_topic(&topic, PARTITIONS, &[("retention.ms", "-1")])?;
+                    format!("[streams.\"{name}\"]\ntopic = \"{topic}\"\n")
+                }
+            };
+            text += &format!("contract = \"contracts/{name}.yaml\"\n");
+        }
+        std::fs::write(self.path().join("key"), "a key of the tests, for nothing else")?;
+        Ok(std::fs::write(self.path().join("weir.toml"), text)?)
+    }
+
+    /// Puts the events in the order in which they will come: one in twenty very late, one in fifty twice.
+    fn queue(&mut self) -> Result<()> {
+        for entry in std::fs::read_dir(self.path().join("events"))? {
+            let path = entry?.path();
+            let stream = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let (mut queue, mut late, mut at) = (Vec::new(), Vec::new(), 1_772_481_600_000);
+            for line in String::from_utf8_lossy(&std::fs::read(&path)?).lines() {
+                let event = serde_json::from_str::<Value>(line).unwrap_or_default();
+                let time = event["time"]
+                    .as_str()
+                    .and_then(|t| chrono::DateTime::parse_from_rfc3339(t).ok());
+                at = time.map_or(at, |time| time.timestamp_millis().max(at));
+                let record = (at + self.rng.below(600_000) as i64, line.to_string());
+                if self.rng.below(50) == 0 {
+                    late.push((record.0 + 86_400_000, line.to_string()));
+                }
+                match self.rng.below(20) {
+                    0 => late.push((record.0 + 172_800_000, record.1)),
+                    _ => queue.push(record),
+                }
+            }
+            // What is late comes before the last piece, which is of the last hours alone.
+            let last = queue.len() - queue.len() / STEPS as usize;
+            queue.splice(last..last, late);
+            self.queues.insert(stream, queue);
+        }
+        Ok(())
+    }
+
+    /// A mart whose rows depend on all hours before, of which it says nothing.
+    fn write_wrong_model(&self) -> Result<()> {
+        let sql = "{{ config(materialized='incremental', incremental_strategy='microbatch', \
+                   event_time='hour_at', batch_size='hour') }}\n\
+                   select hour_at, sum(n) over (order by hour_at) as so_far from (\
+                   select date_trunc('hour', event_time) as hour_at, count(*) as n\n\
+                   from {{ ref('stg_vending_health') }} group by date_trunc('hour', event_time))\n";
+        let marts = self.path().join("transforms/sql/marts");
+        std::fs::write(marts.join("forgets_yesterday.sql"), sql)?;
+        let note = "models: [{name: forgets_yesterday, config: {meta: {readers: [tests]}}}]\n";
+        Ok(std::fs::write(marts.join("forgets_yesterday.yml"), note)?)
+    }
+
+    /// Sends the next piece of every stream, each record to any partition.
+    fn send(&mut self, step: u64) -> Result<()> {
+        let producer = Kafka::shared().client()?.producer()?;
+        for (stream, queue) in &mut self.queues {
+            let topic = format!("{}-{stream}", self.topics);
+            let count = match step + 1 {
+                STEPS => queue.len(),
+                _ => queue.len() / (STEPS - step) as usize,
+            };
+            for (at, value) in queue.drain(..count.min(queue.len())) {
+                let partition = Some(self.rng.below(PARTITIONS as u64) as i32);
+                let (value, timestamp_ms) = (Some(value.as_bytes()), Some(at));
+                producer.send(
+                    &topic,
+                    &Message { partition, value, timestamp_ms, ..Message::default() },
+                )?;
+            }
+        }
+        producer.flush()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(lab::binary());
+        command.current_dir(self.path()).args(["--log-format", "json"]).args(arguments);
+        command
+    }
+
+    fn weir(&self, arguments: &[&str]) -> Result<Done> {
+        Ok(lab::done(self.command(arguments).output()?))
+    }
+
+    /// Builds, killed on the way some times.
+    fn build(&mut self, kills: u64) -> Result<Done> {
+        let run = ["--output", "human", "run", "--select", "+config.materialized:incremental"];
+        for _ in 0..kills {
+            let mut child =
+                self.command(&run).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+            std::thread::sleep(Duration::from_millis(300 + self.rng.below(4_000)));
+            child.kill()?;
+            child.wait()?;
+        }
+        self.weir(&run)?.expect(0)
+    }
+
+    /// Every row of every incremental model, sorted.
+    fn rows(&self) -> Result<BTreeMap<String, Vec<String>>> {
+        let listed =
+            self.weir(&["ls", "--select", "config.materialized:incremental"])?.expect(0)?;
+        let mut all = BTreeMap::new();
+        for line in listed.stdout.lines() {
+            let model: Value = serde_json::from_str(line)?;
+            let relation = model["relation"].as_str().context("a model without a relation")?;
+            let done = self.weir(&["query", &format!("SELECT * FROM {relation}")])?.expect(0)?;
+            let mut rows: Vec<String> = done.stdout.lines().map(str::to_string).collect();
+            rows.sort_unstable();
+            all.insert(relation.to_string(), rows);
+        }
+        Ok(all)
+    }
+
+    /// Replaces a text in a reference table and loads it.
+    fn correct(&self, file: &str, edit: impl Fn(&str) -> String) -> Result<()> {
+        let path = self.path().join("ref").join(file);
+        let (before, after) =
+            (std::fs::read_to_string(&path)?, edit(&std::fs::read_to_string(&path)?));
+        ensure!(before != after, "nothing was corrected in {file}");
+        std::fs::write(&path, after)?;
+        self.weir(&["seed"])?.expect(0).map(drop)
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let (path, to) = {
+            let entry = entry?;
+            (entry.path(), to.join(entry.file_name()))
+        };
+        match path.is_dir() {
+            true if path.ends_with("target") || path.ends_with("src") || path.ends_with("fuzz") => {
+            }
+            true => copy(&path, &to)?,
+            false => std::fs::copy(&path, &to).map(drop)?,
+        }
+    }
+    Ok(())
+}
+
+/// Rows that only one of both has.
+fn differences(left: &[String], right: &[String]) -> Vec<String> {
+    let count = |rows: &[String]| {
+        let mut counted = BTreeMap::<String, i64>::new();
+        rows.iter().for_each(|row| *counted.entry(row.clone()).or_default() += 1);
+        counted
+    };
+    let mut all = count(left);
+    for (row, n) in count(right) {
+        *all.entry(row).or_default() -= n;
+    }
+    all.into_iter().filter(|(_, n)| *n != 0).map(|(row, n)| format!("{n:+} {row}")).collect()
+}
+
+#[test]
+fn increments_leave_the_rows_of_a_full_refresh() -> Result<()> {
+    let seed =
+        std::env::var("WEIR_INCREMENTS_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(11);
+    println!("repeat: WEIR_INCREMENTS_SEED={seed} tests/run --only increments::");
+    let mut world = World::new(seed)?;
+    world.weir(&["seed"])?.expect(0)?;
+    if std::env::var_os("WEIR_TEST_KEEP").is_some() {
+        world.folder.disable_cleanup(true);
+        println!("kept: {}", world.path().display());
+    }
+    for step in 0..STEPS {
+        world.send(step)?;
+        world.weir(&["ingest", "--until-latest"])?.expect(0)?;
+        match step {
+            // A product had another cost all along.
+            1 => world.correct("products.csv", |csv| csv.replacen(",0.88,", ",0.91,", 1))?,
+            // Cash was refused by mistake.
+            2 => {
+                world.narrow(false)?;
+                world.weir(&["redrive", "--stream", "vending.sales"])?.expect(0)?;
+            }
+            // A machine has stood elsewhere since yesterday evening.
+            3 => world.correct("machines.csv", moved)?,
+            _ => {}
+        }
+        let kills = world.rng.below(2);
+        let done = world.build(kills)?;
+        ensure!(
+            step == 0 || done.stdout.contains(" of "),
+            "no increment in step {step}: {done:#?}"
+        );
+    }
+    let idle = world.build(0)?;
+    ensure!(idle.stdout.contains("PASS=0"), "a second build did something: {idle:#?}");
+    let increments = world.rows()?;
+    let verified = world.weir(&["verify"])?.expect(0)?;
+    ensure!(verified.stdout.contains("mart.trades_1m"), "{verified:#?}");
+    world
+        .weir(&[
+            "--output",
+            "human",
+            "run",
+            "--full-refresh",
+            "--select",
+            "+config.materialized:incremental",
+        ])?
+        .expect(0)?;
+    let whole = world.rows()?;
+    ensure!(increments.len() == whole.len() && whole.len() >= 15, "{} models", whole.len());
+    for (relation, rows) in &whole {
+        let found = differences(&increments[relation], rows);
+        println!("{relation}: {} rows, {} differences", rows.len(), found.len());
+        if relation == "mart.forgets_yesterday" {
+            ensure!(!found.is_empty(), "the comparison does not see a wrong model");
+            continue;
+        }
+        ensure!(!rows.is_empty(), "{relation} has no rows: nothing was compared");
+        let shown = found.iter().take(10).cloned().collect::<Vec<_>>().join("\n");
+        ensure!(found.is_empty(), "{relation}: + of increments, - of the full refresh\n{shown}");
+    }
+    Ok(())
+}
+
+/// The first machine of the file at the site of the last, from a time within the events on.
+fn moved(csv: &str) -> String {
+    let lines: Vec<&str> = csv.lines().collect();
+    let (Some(first), Some(last)) = (lines.get(1), lines.last()) else { return csv.to_string() };
+    let mut row: Vec<&str> = first.split(',').collect();
+    let from = last.split(',').nth(12).unwrap_or_default();
+    row[12] = from;
+    let end = row.len();
+    row[end - 2] = "2026-03-03T19:30:00Z";
+    format!("{csv}{}\n", row.join(","))
+}
