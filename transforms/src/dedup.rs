@@ -25,7 +25,7 @@ pub fn deduplicated(sql: &str, identity: &[String], schema: &Schema) -> String {
     let first = |prefix: &str, day: &str| {
         format!(
             "coalesce({prefix}_day = _day {day} interval '1 day' and ({prefix}_source < {source} or \
-             {prefix}_source = {source} and ({prefix}_kafka_partition < {partition} or {prefix}_kafka_partition \
+             {prefix}_source = {source} and ({prefix}_partition < {partition} or {prefix}_partition \
              = {partition} and {prefix}_offset < {offset})), false)"
         )
     };

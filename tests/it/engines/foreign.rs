@@ -179,7 +179,7 @@ fn commits_of_engines_and_of_ingest_race() -> Result<()> {
     let config = fleet.config().display().to_string();
     let mut command = std::process::Command::new(weir_tests::lab::binary());
     command.args(["--config", &config, "simulate", "--kafka", "--machines", "12", "--sites", "10"]);
-    command.args(["--seed", "21", "--rate", "100", "--for", "60s"]);
+    command.args(["--seed", "21", "--rate", "12", "--for", "60s"]);
     for writer in &WRITERS {
         command.args(["--stream", writer.stream]);
     }
