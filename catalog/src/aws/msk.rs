@@ -2,7 +2,7 @@
 //! `kafka-cluster:Connect`, signed for 15 minutes and never sent, in base64.
 //!
 //! object_store signs such URLs for S3 only, so this one is signed here, by AWS's Signature Version 4
-//! (docs/decisions/0018).
+//! (docs/decisions/0021).
 
 use std::fmt::Write;
 
