@@ -20,14 +20,14 @@ def by_pyiceberg(table):
     return {
         "n": rows.num_rows,
         "s": pc.sum(rows["_offset"]).as_py(),
-        "p": len(pc.unique(rows["_partition"])),
+        "p": len(pc.unique(rows["_kafka_partition"])),
         "rejected": rows.num_rows - rows["_error"].null_count,
     }
 
 
 def by_duckdb(location):
     row = duckdb_connection().execute(
-        "SELECT count(*), sum(_offset)::BIGINT, count(DISTINCT _partition), count(_error) "
+        "SELECT count(*), sum(_offset)::BIGINT, count(DISTINCT _kafka_partition), count(_error) "
         f"FROM iceberg_scan('{location}')"
     ).fetchone()
     return dict(zip(("n", "s", "p", "rejected"), row))

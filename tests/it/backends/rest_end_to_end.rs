@@ -54,7 +54,7 @@ timeout = "5s"
 
     /// Fails unless PyIceberg by REST and DuckDB read what weir reads.
     fn agree(&self, rows: i64) -> Result<Value> {
-        let weir = "SELECT count(*) AS n, sum(_offset) AS s, count(DISTINCT _partition) AS p, \
+        let weir = "SELECT count(*) AS n, sum(_offset) AS s, count(DISTINCT _kafka_partition) AS p, \
                     count(_error) AS rejected FROM raw.vending_health";
         let done = self.lab.weir(&["--output", "json", "query", weir])?.expect(0)?;
         let ours: Value = serde_json::from_str(done.stdout.lines().next().context("no row")?)?;
