@@ -14,11 +14,13 @@ use weir_tests::running::Running;
 use weir_tests::stack::{Kafka, KafkaOptions};
 
 /// The documents with commands.
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 9] = [
     "README.md",
     "docs/tutorial.md",
     "docs/contracts.md",
     "docs/models.md",
+    "docs/history.md",
+    "docs/maintenance.md",
     "docs/fleet.md",
     "CONTRIBUTING.md",
     "bench/README.md",
@@ -268,6 +270,16 @@ fn contracts() -> Result<()> {
 #[test]
 fn models() -> Result<()> {
     follow("docs/models.md")
+}
+
+#[test]
+fn history() -> Result<()> {
+    follow("docs/history.md")
+}
+
+#[test]
+fn maintenance() -> Result<()> {
+    follow("docs/maintenance.md")
 }
 
 #[test]
