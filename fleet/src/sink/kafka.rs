@@ -128,17 +128,26 @@ impl Kafka {
                      message.timestamp.after.max.ms of the topic): choose another start or duration",
                 ));
             }
-            let (class, advice) = match error.rdkafka_error_code() {
-                Some(RDKafkaErrorCode::TopicAuthorizationFailed) => (ErrorClass::Denied, WRITE),
-                _ => (ErrorClass::Retry, ""),
-            };
-            let message = format!(
-                "a record was not delivered: {error}; of {} sent, {} are acknowledged{advice}",
-                self.sent,
-                self.acknowledged()
-            );
-            Err(FleetError::new(class, message))
+            let sum = format!("; of {} sent, {} are acknowledged", self.sent, self.acknowledged());
+            Err(self.failure("a record was not delivered", &error, &sum))
         })
+    }
+
+    /// A failure to send, with what is behind it: a producer whose end is fatal says no more than that.
+    fn failure(&self, what: &str, error: &KafkaError, more: &str) -> FleetError {
+        use RDKafkaErrorCode::{ClusterAuthorizationFailed, Fatal, TopicAuthorizationFailed};
+        let fatal = self.producer.client().fatal_error();
+        let (code, why) = match (error.rdkafka_error_code(), fatal) {
+            (Some(Fatal), Some((code, text))) => (Some(code), format!("{error}: {text}")),
+            (code, _) => (code, error.to_string()),
+        };
+        let (class, advice) = match code {
+            Some(TopicAuthorizationFailed | ClusterAuthorizationFailed) => {
+                (ErrorClass::Denied, WRITE)
+            }
+            _ => (ErrorClass::Retry, ""),
+        };
+        FleetError::new(class, format!("{what}: {why}{more}{advice}"))
     }
 }
 
@@ -200,8 +209,11 @@ impl Sink for Kafka {
                     self.producer.poll(Duration::from_millis(10));
                 }
                 Err((error, _)) => {
-                    let message = format!("a record cannot be sent to {topic}: {error}");
-                    return Err(FleetError::new(ErrorClass::Retry, message));
+                    return Err(self.failure(
+                        &format!("a record cannot be sent to {topic}"),
+                        &error,
+                        "",
+                    ));
                 }
             }
         }

@@ -127,6 +127,8 @@ fn a_user_who_may_not_read_or_write() -> Result<()> {
     door.lab.produce(0, 10)?;
     door.lab.client()?.allow_reading(USERS[1].0, &topic)?;
     door.weir(&["lag"])?.expect(0)?;
+    let simulate = ["simulate", "--kafka", "--for", "1m", "--stream", STREAM];
+    door.weir(&simulate)?.expect(1)?.says(&["allow WRITE and DESCRIBE on the topic"])?;
     let group = format!("{topic}.{STREAM}");
     door.weir(&["ingest"])?.expect(1)?.says(&[&group, "allow READ on the group"])
 }

@@ -46,6 +46,7 @@ pub struct SimPointer {
     rng: Rng,
     disk: SimDisk,
     healed: Arc<AtomicBool>,
+    troubled: Arc<AtomicBool>,
     /// Says yes where it should say unknown.
     takes_silence_for_yes: bool,
 }
@@ -58,13 +59,18 @@ impl SimPointer {
         disk: SimDisk,
         takes_silence_for_yes: bool,
     ) -> SimPointer {
-        let (state, healed) = (Arc::default(), Arc::default());
-        SimPointer { state, clock, rng, disk, healed, takes_silence_for_yes }
+        let (state, healed, troubled) = (Arc::default(), Arc::default(), Arc::default());
+        SimPointer { state, clock, rng, disk, healed, troubled, takes_silence_for_yes }
     }
 
     /// No more faults.
     pub fn heal(&self) {
         self.healed.store(true, Ordering::Relaxed);
+    }
+
+    /// Many more faults than at other times, or as many as before.
+    pub fn trouble(&self, troubled: bool) {
+        self.troubled.store(troubled, Ordering::Relaxed);
     }
 
     /// Whether a commit of ours ever landed.
@@ -107,7 +113,10 @@ impl SimPointer {
     }
 
     fn fault(&self, times: u64) -> bool {
-        !self.healed.load(Ordering::Relaxed) && self.rng.one_in(times)
+        match self.troubled.load(Ordering::Relaxed) {
+            true => self.rng.one_in(times.div_ceil(8)),
+            false => !self.healed.load(Ordering::Relaxed) && self.rng.one_in(times),
+        }
     }
 
     fn unknown(&self) -> Swap {

@@ -270,11 +270,20 @@ impl World {
         if !self.options.parquet {
             return Ok(());
         }
+        // Once while hardly an answer comes from the catalog, however that ends; then to its end.
+        self.pointer.trouble(true);
+        let result = self.redrive_alone()?;
+        self.trace.borrow_mut().push(format!("redrive in trouble ended: {result:?}"));
+        self.pointer.trouble(false);
+        self.redrive_alone()?.map_err(|e| format!("the last redrive stopped: {e}"))
+    }
+
+    fn redrive_alone(&mut self) -> Result<Result<(), String>, String> {
         let mut redrive = self.redrive();
         for _ in 0..REST_TURNS {
             self.clock.advance(5);
             if let Poll::Ready(result) = poll(&mut redrive) {
-                return result.map_err(|e| format!("the last redrive stopped: {e}"));
+                return Ok(result);
             }
         }
         Err(format!("the last redrive did not end within {REST_TURNS} turns"))
