@@ -133,13 +133,12 @@ impl Kafka {
         })
     }
 
-    /// A failure to send, with what is behind it: a producer whose end is fatal says no more than that.
+    /// A failure to send, with what is behind it: whatever a producer says after its end, the end was the cause.
     fn failure(&self, what: &str, error: &KafkaError, more: &str) -> FleetError {
-        use RDKafkaErrorCode::{ClusterAuthorizationFailed, Fatal, TopicAuthorizationFailed};
-        let fatal = self.producer.client().fatal_error();
-        let (code, why) = match (error.rdkafka_error_code(), fatal) {
-            (Some(Fatal), Some((code, text))) => (Some(code), format!("{error}: {text}")),
-            (code, _) => (code, error.to_string()),
+        use RDKafkaErrorCode::{ClusterAuthorizationFailed, TopicAuthorizationFailed};
+        let (code, why) = match self.producer.client().fatal_error() {
+            Some((code, text)) => (Some(code), format!("{error}: {text}")),
+            None => (error.rdkafka_error_code(), error.to_string()),
         };
         let (class, advice) = match code {
             Some(TopicAuthorizationFailed | ClusterAuthorizationFailed) => {
