@@ -5,8 +5,8 @@
 
 mod asked;
 mod fleet;
-mod foreign;
 mod laptop;
 mod page;
 mod reading;
 mod versity;
+mod writing;
