@@ -73,7 +73,7 @@ impl Lake {
     }
 }
 
-/// Whether the table's files are of no partition: reference tables, and those that models make whole.
+/// Whether the table's files are of no partition: reference tables, and those that models make.
 fn is_undivided(metadata: &TableMetadata) -> bool {
     is_reference(metadata.current_schema()) || metadata.properties().contains_key(key::MODEL)
 }

@@ -92,10 +92,10 @@ impl Runner<'_> {
         let model = task.model;
         let time = model.settings.event_time.as_deref().unwrap_or_default();
         let read = windows.windows(size(model)?, model.settings.lookback, 0);
+        let days = read.windows(BatchSize::Day, 1, 1);
         let mut providers = BTreeMap::new();
         for source in self.sources {
             let Some(through) = task.inputs.sources.get(&source.name) else { continue };
-            let days = read.windows(BatchSize::Day, 1, 1);
             // Which record of an event counts is seen on its day and those beside it.
             let when = Some(if through.is_empty() { read.as_slice() } else { days.as_slice() });
             let slice = Slice { from: None, until: self.until(source, &task.roots)?, when };

@@ -59,7 +59,9 @@ pub fn touched(project: &Project, model: &Model, changes: &BTreeMap<TableName, R
     let inputs = inputs(project, model);
     let mut all = Ranges::default();
     for source in inputs.sources.keys() {
-        all = changes.get(source).map_or(all.clone(), |own| all.with(own));
+        if let Some(own) = changes.get(source) {
+            all = all.with(own);
+        }
     }
     for parent in inputs.tables.iter().filter_map(|name| project.models.get(name)) {
         all = all.with(&touched(project, parent, changes));

@@ -1,5 +1,5 @@
-//! Tables that models make: each build puts new rows in the place of the old ones, and says up to which
-//! vector of each root they were made, in one snapshot.
+//! Tables that models make: each build puts new rows in the place of all old ones or of some files, and says
+//! up to which vector of each root they were made, in one snapshot.
 
 pub mod columns;
 #[cfg(test)]

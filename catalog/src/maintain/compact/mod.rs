@@ -71,7 +71,7 @@ impl Maintain<'_> {
         for look in 0..LOOKS_MAX {
             let base = self.base().await?;
             if base.metadata().properties().contains_key(key::MODEL) {
-                // Each build writes it anew, in as few files as it needs.
+                // Its builds write it in as few files as it needs, increments the small ones anew with what is new.
                 return Ok(());
             }
             let mut found = files(self.lake, &base, &Sought::ALL).await?;
