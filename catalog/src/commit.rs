@@ -15,6 +15,7 @@ use std::time::Duration;
 use iceberg::spec::Schema;
 use object_store::ObjectStoreExt;
 use weir_contract::class::ErrorClass;
+use weir_contract::coverage::Coverage;
 use weir_contract::names::key;
 use weir_contract::progress::Progress;
 
@@ -49,6 +50,8 @@ pub struct Change {
     pub schema: Option<Schema>,
     /// Table properties to set besides the progress.
     pub properties: BTreeMap<String, String>,
+    /// What the commit lets be known of the topic.
+    pub coverage: Option<Coverage>,
     /// Entries of the snapshot's summary besides ours.
     pub summary: BTreeMap<String, String>,
 }

@@ -11,6 +11,7 @@
 //! - [`seed`]: loads of reference tables.
 //! - [`derived`]: tables that models make.
 //! - [`commit`]: the one way by which a table moves; [`merge`], [`expire`] and [`ladder`] are its plans.
+//! - `cover`: what a stream knows of its topic while nothing comes.
 //! - [`tag`], [`rollback`], [`register`]: tags that people set, the way back to a state, and the way
 //!   back of a lost catalog.
 //! - [`scan`], [`session`]: snapshots as tables of DataFusion, and SQL over the lake.
@@ -24,6 +25,7 @@
 pub mod aws;
 pub mod backend;
 pub mod commit;
+mod cover;
 mod create;
 pub mod derived;
 pub mod encode;

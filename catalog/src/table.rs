@@ -8,6 +8,7 @@ use std::time::Duration;
 use iceberg::io::FileIO;
 use iceberg::spec::{Operation, Snapshot, TableMetadata};
 use object_store::ObjectStore;
+use weir_contract::coverage::Coverage;
 use weir_contract::names::{TableName, key};
 use weir_contract::progress::{Progress, SnapshotFacts, TableFacts, Truth, resolve};
 
@@ -218,6 +219,19 @@ impl Base {
     /// The table's columns, as the encoder of its files needs them.
     pub fn schema(&self) -> Result<TableSchema> {
         TableSchema::of(self.metadata())
+    }
+
+    /// What is known of how much of its topic the table holds; none of a table that no stream writes, or
+    /// where it cannot be read.
+    pub fn coverage(&self) -> Option<Coverage> {
+        Coverage::from_json(self.metadata().properties().get(key::COVERAGE)?).ok()
+    }
+
+    /// Up to which Kafka time the table holds all of its topic, ms since the epoch; none if that is not
+    /// known.
+    pub fn covered_ms(&self) -> Result<Option<i64>> {
+        let progress = self.progress()?;
+        Ok(self.coverage().and_then(|coverage| coverage.least(&progress)))
     }
 
     /// Short source id → full one, by the table's properties.

@@ -3,6 +3,7 @@
 //! - [`contract`]: a stream's data contract (Open Data Contract Standard 3.2 YAML) and its checks.
 //! - [`decode`]: bytes of Kafka records → Arrow columns and rejects.
 //! - [`progress`]: the vector of offsets that every table carries, and the rules by which it moves.
+//! - [`coverage`]: up to when all that a stream brought is in its table.
 //! - [`infer`]: records that were seen → a first contract.
 //! - [`reference`]: CSV files to the rows that a reference table lacks.
 //! - [`rule`]: what must hold between the columns of a row.
@@ -15,6 +16,7 @@
 
 pub mod class;
 pub mod contract;
+pub mod coverage;
 pub mod decode;
 pub mod infer;
 pub mod names;

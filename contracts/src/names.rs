@@ -103,6 +103,8 @@ pub mod column {
 pub mod key {
     /// Table property: the table's progress, JSON.
     pub const PROGRESS: &str = "weir.progress";
+    /// Table property: up to which Kafka time a raw table holds all of its topic, JSON.
+    pub const COVERAGE: &str = "weir.coverage";
     /// Table property prefix: `weir.source.<short>` = the full source id.
     pub const SOURCE_PREFIX: &str = "weir.source.";
     /// Table property: the contract's id and version that made the table, `<id>@<version>`.
@@ -117,6 +119,9 @@ pub mod key {
     pub const MODEL: &str = "weir.model";
     /// Table property and summary of a derived table: what made its rows; the same text, the same rows.
     pub const SQL_HASH: &str = "weir.sql-hash";
+    /// Table property and summary of a derived table: up to which event time its rows are complete, as
+    /// far as events come within the lateness that is allowed, RFC 3339.
+    pub const COMPLETE_UNTIL: &str = "weir.complete-until";
     /// Table property of a reference table: the columns of its business key, JSON array.
     pub const REFERENCE_KEY: &str = "weir.reference-key";
 

@@ -22,6 +22,7 @@ mod arbitrary;
 
 pub use advance::{Accepted, Fence, Removed, Step, Steps, Verdict};
 pub use derived::{Derived, Root};
+pub(crate) use json::check_version;
 pub use truth::{Recovery, SnapshotFacts, TableFacts, Truth, resolve};
 
 /// Commit ids that a vector remembers: enough to recognise a commit whose outcome stayed unknown.
@@ -104,7 +105,7 @@ pub enum FormatError {
 }
 
 impl FormatError {
-    fn damaged(what: &str, reason: impl ToString) -> FormatError {
+    pub(crate) fn damaged(what: &str, reason: impl ToString) -> FormatError {
         FormatError::Damaged { what: what.into(), reason: reason.to_string() }
     }
 }

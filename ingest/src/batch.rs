@@ -25,6 +25,8 @@ struct Slot {
     step: Option<Step>,
     /// The last record that the table took, to be met again (brokers without topic ids).
     probe: Option<Fingerprint>,
+    /// The greatest Kafka time of the records read, ms.
+    time_ms: Option<i64>,
 }
 
 impl Slot {
@@ -97,7 +99,7 @@ impl Batch {
         if self.slots.len() <= index {
             self.slots.resize(index + 1, None);
         }
-        self.slots[index] = Some(Slot { position, target, step: None, probe });
+        self.slots[index] = Some(Slot { position, target, step: None, probe, time_ms: None });
     }
 
     /// Holds a partition that has no position yet; nothing of it is taken until it begins.
@@ -151,6 +153,13 @@ impl Batch {
     /// Bytes that the decoder holds.
     pub fn memory(&self) -> usize {
         self.decoder.bytes()
+    }
+
+    /// The next offset of a partition that is not yet in a batch, and the greatest Kafka time of its records
+    /// that were read, ms; none of one that has no position here.
+    pub fn position(&self, partition: i32) -> Option<(i64, Option<i64>)> {
+        let slot = self.slots.get(usize::try_from(partition).ok()?)?.as_ref()?;
+        (slot.position < i64::MAX).then_some((slot.position, slot.time_ms))
     }
 
     /// When the open batch first moved a partition, ms.
@@ -221,7 +230,8 @@ impl Batch {
         self.rejected = ByClass::default();
         (self.rows, self.bytes, self.moved_at_ms) = (0, 0, None);
         for slot in self.slots.iter_mut().flatten() {
-            *slot = Slot { position: i64::MAX, target: None, step: None, probe: None };
+            *slot =
+                Slot { position: i64::MAX, target: None, step: None, probe: None, time_ms: None };
         }
         records
     }
@@ -259,6 +269,7 @@ impl Batch {
         step.absent += record.offset - slot.position;
         step.until = record.offset + 1;
         slot.position = record.offset + 1;
+        slot.time_ms = slot.time_ms.max(record.timestamp_ms);
         if self.fingerprints {
             step.last = Some(fingerprint(record));
         }

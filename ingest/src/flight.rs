@@ -8,6 +8,7 @@ use weir_catalog::Lake;
 use weir_catalog::commit::{Change, Committed, Decision, Receipt, commit};
 use weir_catalog::error::CatalogError;
 use weir_catalog::table::Base;
+use weir_contract::coverage::Coverage;
 use weir_contract::progress::{Fence, Progress, Steps, Verdict};
 
 use crate::batch::ByClass;
@@ -47,13 +48,20 @@ pub struct Committer {
 }
 
 impl Committer {
-    /// Puts the files of `writer` and commits them with `steps`.
-    pub async fn batch(self, base: Base, writer: Writer, id: String, steps: Steps) -> Outcome {
+    /// Puts the files of `writer` and commits them with `steps`; `coverage` is what is known then.
+    pub async fn batch(
+        self,
+        base: Base,
+        writer: Writer,
+        (id, steps): (String, Steps),
+        coverage: Coverage,
+    ) -> Outcome {
         let mut added = Vec::new();
         for file in writer.finish().await? {
             added.push(self.lake.put_data_file(&base, file).await?);
         }
-        let change = Change { commit_id: id, stage: STAGE, added, ..Change::default() };
+        let coverage = Some(coverage);
+        let change = Change { commit_id: id, stage: STAGE, added, coverage, ..Change::default() };
         self.commit(base, &change, &steps).await
     }
 

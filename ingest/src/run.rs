@@ -19,6 +19,7 @@ use std::time::Duration;
 use futures::future::{Either, select};
 use weir_catalog::table::Base;
 use weir_contract::class::ErrorClass;
+use weir_contract::coverage::Coverage;
 use weir_contract::decode::Decoder;
 use weir_contract::names::SourceId;
 use weir_contract::progress::Steps;
@@ -28,10 +29,12 @@ use crate::event::{IngestEvent, MEMBERS_MAX};
 use crate::flight::{Committer, Flight, Outcome, landed};
 use crate::flush::{Flush, FlushFacts, decide_flush};
 use crate::news::Pending;
-use crate::resume::{AcceptKind, Begin, Problem, Resume, ResumeFacts, decide_resume};
+use crate::resume::{Begin, Problem, Resume, ResumeFacts, decide_resume};
 use crate::source::{Event, Identity, Source};
 use crate::stream::{IngestError, Report, Stream, Until, pause};
 use crate::writer::{DayWriter, Writer};
+
+mod cover;
 
 /// The longest wait for the source in one turn: bounds how late a signal or a landing is seen.
 const TURN: Duration = Duration::from_millis(50);
@@ -43,6 +46,8 @@ const DRAIN_WAIT: Duration = Duration::from_secs(8);
 const FAILURES_MAX: u32 = 5;
 /// How often the table is looked at while nothing comes: it may have been rolled back.
 const IDLE_LOOK_MS: i64 = 30_000;
+/// How often it is written down then up to when the table holds all of the topic.
+const IDLE_COVER_MS: i64 = 60_000;
 /// How often a bounded run looks at what other members of the group committed.
 const LOOK_INTERVAL_MS: i64 = 1_000;
 
@@ -59,6 +64,8 @@ pub(crate) struct Run<'a, S: Source> {
     failures: u32,
     started_ms: i64,
     looked_at_ms: i64,
+    /// When the topic was last looked at to be covered.
+    covered_at_ms: Option<i64>,
     /// Something failed that may pass: nothing is read before this time, then from the heads.
     recover_at_ms: Option<i64>,
     /// All partitions, until it is known that they can be started: before the group is joined.
@@ -121,6 +128,7 @@ impl<'a, S: Source> Run<'a, S> {
             failures: 0,
             started_ms,
             looked_at_ms: started_ms,
+            covered_at_ms: None,
             recover_at_ms: None,
             unopened: Some(partitions),
             unstarted: Vec::new(),
@@ -164,14 +172,17 @@ impl<'a, S: Source> Run<'a, S> {
             self.unopened = None;
         }
         if self.reached_targets().await? {
+            if self.covered_at_ms.is_none() {
+                self.cover().await?;
+            }
             return Ok(true);
         }
         self.look_while_idle().await?;
         let flush = self.decide_flush();
         if flush == Flush::Now {
-            self.still_the_same_topic().await?;
+            let coverage = self.coverage().await?;
             let next = self.next_contract().await?;
-            self.launch()?;
+            self.launch(coverage)?;
             if let Some(decoder) = next {
                 self.batch.decode_by(decoder);
             }
@@ -198,6 +209,9 @@ impl<'a, S: Source> Run<'a, S> {
             return self.restart().await;
         }
         self.base = now;
+        if self.covered_at_ms.is_none_or(|at_ms| self.now_ms() - at_ms >= IDLE_COVER_MS) {
+            self.cover().await?;
+        }
         Ok(())
     }
 
@@ -357,19 +371,8 @@ impl<'a, S: Source> Run<'a, S> {
         Ok(Some(Decoder::new(contract, &self.id.short())))
     }
 
-    /// A topic that is deleted and made again delivers its records without any event: whatever was
-    /// read before this answer is of the topic that it names, or was made after it.
-    async fn still_the_same_topic(&mut self) -> Result<(), IngestError> {
-        let found = self.stream.source.identity().await?.source;
-        if found == self.id {
-            return Ok(());
-        }
-        let (kind, known) = (AcceptKind::RecreatedTopic, self.id.to_string());
-        Err(self.stopped(&[Problem::NewSource { kind, known, found: found.to_string() }]))
-    }
-
     /// Hands the open batch over to be committed.
-    fn launch(&mut self) -> Result<(), IngestError> {
+    fn launch(&mut self, coverage: Coverage) -> Result<(), IngestError> {
         let mut writer = match self.writer.take() {
             Some(writer) => writer,
             None => self.open_writer()?,
@@ -379,7 +382,8 @@ impl<'a, S: Source> Run<'a, S> {
         let commit_id = self.commit_id();
         let memory = writer.memory();
         let committer = self.committer();
-        let work = committer.batch(self.base.clone(), writer, commit_id.clone(), steps.clone());
+        let commit = (commit_id.clone(), steps.clone());
+        let work = committer.batch(self.base.clone(), writer, commit, coverage);
         let work = (self.stream.spawn)(Box::pin(work));
         self.tell(&IngestEvent::CommitStarted { commit_id: commit_id.clone() });
         self.flight = Some(Flight { work, commit_id, steps, rejected, memory });
@@ -599,10 +603,13 @@ impl<'a, S: Source> Run<'a, S> {
             if self.batch.moved_at_ms().is_none() {
                 break;
             }
-            self.still_the_same_topic().await?;
-            self.launch()?;
+            let coverage = self.coverage().await?;
+            self.launch(coverage)?;
         }
         self.report.complete = !self.stream.shutdown.load(Ordering::Relaxed);
+        if self.report.complete && self.covered_at_ms.is_none() {
+            self.cover().await?;
+        }
         Ok(())
     }
 

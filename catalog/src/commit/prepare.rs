@@ -68,7 +68,7 @@ pub(super) async fn prepare(
     let tags = ladder(lake, base, timestamp_ms);
     updates.extend(tag_updates(&tags));
     updates.extend(expiry(lake, base, snapshot_id, &tags));
-    updates.push(TableUpdate::SetProperties { updates: properties(change, &next) });
+    updates.push(TableUpdate::SetProperties { updates: properties(base, change, &next) });
     Ok(updates)
 }
 
@@ -105,7 +105,7 @@ fn summary(
     summary
 }
 
-fn properties(change: &Change, next: &Progress) -> HashMap<String, String> {
+fn properties(base: &Base, change: &Change, next: &Progress) -> HashMap<String, String> {
     let mut properties: HashMap<String, String> =
         change.properties.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
     for source in next.sources.keys() {
@@ -114,6 +114,10 @@ fn properties(change: &Change, next: &Progress) -> HashMap<String, String> {
         }
     }
     properties.insert(key::PROGRESS.to_string(), next.to_json());
+    if let Some(news) = &change.coverage {
+        let known = base.coverage().unwrap_or_default();
+        properties.insert(key::COVERAGE.to_string(), known.then(news, next).to_json());
+    }
     properties
 }
 

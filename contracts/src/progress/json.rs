@@ -79,7 +79,7 @@ impl Progress {
 }
 
 /// Refuses a text whose `v` is newer than this code, before anything else of it is looked at.
-pub(super) fn check_version(what: &str, text: &str) -> Result<(), FormatError> {
+pub(crate) fn check_version(what: &str, text: &str) -> Result<(), FormatError> {
     #[derive(Deserialize)]
     struct Versioned {
         v: serde_json::Value,

@@ -91,10 +91,15 @@ impl Kafka {
             .set("batch.num.messages", "10000")
             .set("queue.buffering.max.messages", "200000")
             .set("queue.buffering.max.kbytes", "131072")
-            // The system's authorities, where no others are given.
-            .set("ssl.ca.location", "probe")
             .set("message.timeout.ms", DELIVERY.as_millis().to_string())
             .set("log.connection.close", "false");
+        let tls = |name: &str, value: &str| {
+            name == "security.protocol" && value.to_ascii_uppercase().ends_with("SSL")
+        };
+        if properties.iter().any(|(name, value)| tls(name, value)) {
+            // The system's authorities, where no others are given.
+            config.set("ssl.ca.location", "probe");
+        }
         for (name, value) in properties {
             config.set(name, value);
         }

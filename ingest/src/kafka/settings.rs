@@ -97,10 +97,6 @@ const OURS: [(&str, &str); 9] = [
     ("log.queue", "logs go through weir's"),
 ];
 
-/// Without any of the operator's, the system's authorities are trusted. OpenSSL is compiled in, and would
-/// look for them where it was built.
-const AUTHORITIES: (&str, &str) = ("ssl.ca.location", "probe");
-
 /// What a record costs beside its key and value: librdkafka's own bookkeeping, bytes.
 pub(super) const RECORD_OVERHEAD: usize = 320;
 
@@ -110,8 +106,7 @@ const MIB: usize = 1024 * KIB;
 impl KafkaSettings {
     /// Name and value of every property of the consumer.
     pub(super) fn properties(&self) -> Result<Vec<(String, String)>, SourceError> {
-        let given = self.properties.read()?;
-        check_ours(&given)?;
+        let given = operators(&self.properties)?;
         let memory = Memory::divide(self.memory);
         let mut all: BTreeMap<String, String> = [
             ("bootstrap.servers", self.bootstrap.clone()),
@@ -130,7 +125,6 @@ impl KafkaSettings {
             ("reconnect.backoff.ms", "100".into()),
             ("reconnect.backoff.max.ms", "2000".into()),
             ("socket.keepalive.enable", "true".into()),
-            (AUTHORITIES.0, AUTHORITIES.1.into()),
             ("log.queue", "true".into()),
             // How late the end of a quiet partition is noticed.
             ("fetch.wait.max.ms", "250".into()),
@@ -179,20 +173,31 @@ pub(super) fn client_properties(
     bootstrap: &str,
     properties: &Properties,
 ) -> Result<Vec<(String, String)>, SourceError> {
-    let given = properties.read()?;
-    check_ours(&given)?;
+    let given = operators(properties)?;
     let ours = [
         ("bootstrap.servers", bootstrap),
         ("client.id", "weir"),
         ("reconnect.backoff.ms", "100"),
         ("reconnect.backoff.max.ms", "2000"),
         ("socket.keepalive.enable", "true"),
-        AUTHORITIES,
     ];
     let mut all: BTreeMap<String, String> =
         ours.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     all.extend(given);
     Ok(all.into_iter().collect())
+}
+
+/// The operator's properties. Where they have us speak TLS and name no authorities, the system's are
+/// trusted: OpenSSL is compiled in, and would look for them where it was built.
+fn operators(properties: &Properties) -> Result<BTreeMap<String, String>, SourceError> {
+    let mut given = properties.read()?;
+    check_ours(&given)?;
+    let tls =
+        given.get("security.protocol").is_some_and(|p| p.to_ascii_uppercase().ends_with("SSL"));
+    if tls {
+        given.entry("ssl.ca.location".into()).or_insert_with(|| "probe".into());
+    }
+    Ok(given)
 }
 
 fn check_ours(properties: &BTreeMap<String, String>) -> Result<(), SourceError> {
@@ -278,6 +283,9 @@ mod tests {
         assert_eq!(value(&all, "session.timeout.ms").unwrap(), "6000");
         assert_eq!(value(&all, "group.instance.id").unwrap(), "a");
         assert_eq!(value(&all, "auto.offset.reset").unwrap(), "error");
+        assert_eq!(value(&all, "ssl.ca.location"), None);
+        settings.properties = given(&[("security.protocol", "sasl_ssl")]);
+        assert_eq!(value(&settings.properties().unwrap(), "ssl.ca.location").unwrap(), "probe");
     }
 
     #[test]

@@ -15,12 +15,19 @@ const USER: [&str; 2] = ["sasl.username", "sasl.password"];
 const CERTIFICATE: [&str; 2] = ["ssl.certificate.pem", "ssl.certificate.location"];
 const KEY: [&str; 2] = ["ssl.key.pem", "ssl.key.location"];
 
+/// TLS, and most of SASL, are OpenSSL's.
+const WITHOUT: &str = "this binary has neither TLS nor SASL, which `jobs/quickstart` leaves out to be built \
+                       sooner; build one that has them: cargo build --release";
+
 /// What is wrong, by the property that it is to be told at; `token` says whether there is `kafka.token`.
 pub fn mistakes(given: &BTreeMap<&str, &str>, token: bool) -> Vec<(String, String)> {
     let mut wrong = Vec::new();
     let protocol = given.get(PROTOCOL).copied().unwrap_or("PLAINTEXT").to_ascii_uppercase();
     if !PROTOCOLS.contains(&&*protocol) {
         return vec![(PROTOCOL.into(), format!("expected one of {}", PROTOCOLS.join(", ")))];
+    }
+    if protocol != PROTOCOLS[0] && !cfg!(feature = "tls") {
+        return vec![(PROTOCOL.into(), WITHOUT.into())];
     }
     let (sasl, tls) = (protocol.starts_with("SASL"), protocol.ends_with("SSL"));
     for (front, wanted, on) in [("sasl.", "SASL_SSL", sasl), ("ssl.", "SSL or SASL_SSL", tls)] {
