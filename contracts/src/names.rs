@@ -119,7 +119,7 @@ pub mod key {
     pub const MODEL: &str = "weir.model";
     /// Table property and summary of a derived table: what made its rows; the same text, the same rows.
     pub const SQL_HASH: &str = "weir.sql-hash";
-    /// Table property and summary of a derived table: up to which event time its rows are complete, as
+    /// Summary of a derived table: up to which event time its rows are complete, as
     /// far as events come within the lateness that is allowed, RFC 3339.
     pub const COMPLETE_UNTIL: &str = "weir.complete-until";
     /// Table property of a reference table: the columns of its business key, JSON array.

@@ -46,6 +46,8 @@ const DRAIN_WAIT: Duration = Duration::from_secs(8);
 const FAILURES_MAX: u32 = 5;
 /// How often the table is looked at while nothing comes: it may have been rolled back.
 const IDLE_LOOK_MS: i64 = 30_000;
+/// How long after its start a run that found nothing writes down that there is nothing.
+const FIRST_COVER_MS: i64 = 5_000;
 /// How often it is written down then up to when the table holds all of the topic.
 const IDLE_COVER_MS: i64 = 60_000;
 /// How often a bounded run looks at what other members of the group committed.
@@ -198,7 +200,9 @@ impl<'a, S: Source> Run<'a, S> {
     /// made would find out by itself when it is committed; without one nobody would.
     async fn look_while_idle(&mut self) -> Result<(), IngestError> {
         let idle = self.flight.is_none() && self.batch.moved_at_ms().is_none();
-        let due = self.now_ms() - self.looked_at_ms >= IDLE_LOOK_MS;
+        let now_ms = self.now_ms();
+        let due = now_ms - self.looked_at_ms >= IDLE_LOOK_MS
+            || self.covered_at_ms.is_none() && now_ms - self.started_ms >= FIRST_COVER_MS;
         if !idle || !due || self.recover_at_ms.is_some() || self.unopened.is_some() {
             return Ok(());
         }

@@ -15,8 +15,11 @@ use weir_contract::class::RejectClass;
 use weir_ingest::resume::AcceptKind;
 
 use crate::config::value::parse_duration;
-use models::{BUILD_HELP, COMPILE_HELP, LINEAGE_HELP, LS_HELP, RUN_HELP, SHOW_HELP, TEST_HELP};
-pub use models::{Compile, Lineage, Ls, Run, Selection, Show, Test};
+use models::{
+    BUILD_HELP, COMPILE_HELP, FRESHNESS_HELP, LINEAGE_HELP, LS_HELP, RUN_HELP, SHOW_HELP,
+    TEST_HELP, WAIT_HELP,
+};
+pub use models::{Compile, Freshness, Lineage, Ls, Run, Selection, Show, Test, Wait};
 use simulate::SIMULATE_HELP;
 pub use simulate::{Simulate, Speed};
 
@@ -188,6 +191,12 @@ pub enum Command {
     /// Run the tests of the SQL models; exit 1 if one fails.
     #[command(after_help = TEST_HELP)]
     Test(Test),
+    /// Tell whether the rows of a SQL model are complete up to a time; exit 75 while they are not.
+    #[command(after_help = WAIT_HELP)]
+    Wait(Wait),
+    /// Tell how fresh streams and SQL models are; exit 1 if one is stale.
+    #[command(after_help = FRESHNESS_HELP)]
+    Freshness(Freshness),
     /// Tell from which columns those of SQL models come.
     #[command(after_help = LINEAGE_HELP)]
     Lineage(Lineage),
@@ -226,6 +235,8 @@ impl Command {
             Command::Run(_) => "run",
             Command::Build(_) => "build",
             Command::Test(_) => "test",
+            Command::Wait(_) => "wait",
+            Command::Freshness(_) => "freshness",
             Command::Lineage(_) => "lineage",
             Command::Config => "config",
             Command::Contracts(Contracts::Check(_)) => "contracts check",

@@ -14,7 +14,7 @@ pub struct Output {
     format: OutputFormat,
     result_json: bool,
     result: Map<String, Value>,
-    out: Box<dyn Write>,
+    out: Box<dyn Write + Send>,
 }
 
 /// A column of a table for people.
@@ -46,7 +46,7 @@ impl Output {
     }
 
     /// To any writer.
-    pub fn new(format: OutputFormat, result_json: bool, out: Box<dyn Write>) -> Output {
+    pub fn new(format: OutputFormat, result_json: bool, out: Box<dyn Write + Send>) -> Output {
         Output { format, result_json, result: Map::new(), out }
     }
 
@@ -163,15 +163,14 @@ fn align(columns: &[Column], rows: &[Vec<Value>]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::cell::RefCell;
-    use std::rc::Rc;
+    use std::sync::{Arc, Mutex};
 
     #[derive(Clone, Default)]
-    struct Buffer(Rc<RefCell<Vec<u8>>>);
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
 
     impl Write for Buffer {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.borrow_mut().write(bytes)
+            self.0.lock().unwrap().write(bytes)
         }
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
@@ -181,7 +180,7 @@ mod tests {
     fn written(format: OutputFormat, result_json: bool, act: impl Fn(&mut Output)) -> String {
         let buffer = Buffer::default();
         act(&mut Output::new(format, result_json, Box::new(buffer.clone())));
-        String::from_utf8(buffer.0.take()).unwrap()
+        String::from_utf8(std::mem::take(&mut *buffer.0.lock().unwrap())).unwrap()
     }
 
     fn table(output: &mut Output) {

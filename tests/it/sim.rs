@@ -104,3 +104,8 @@ fn the_auditor_notices_files_that_are_not_synced() {
 fn the_auditor_notices_folders_that_are_not_synced() {
     caught(Careless::FolderSync);
 }
+
+#[test]
+fn the_auditor_notices_coverage_that_says_too_much() {
+    caught(Careless::Clock);
+}

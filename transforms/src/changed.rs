@@ -2,7 +2,6 @@
 //! reading what is new, and no more of what is old than could be a second record of the same event.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::AsArray;
@@ -17,7 +16,7 @@ use weir_contract::names::{TableName, column};
 use weir_contract::progress::Root;
 
 use crate::cut::Cut;
-use crate::engine::{Engine, Reads, Running};
+use crate::engine::{Counter, Engine, Running};
 use crate::inputs::{Through, roots};
 use crate::project::{Model, Project};
 use crate::run::Runner;
@@ -30,8 +29,6 @@ const HOUR_US: i64 = 3_600_000_000;
 #[derive(Debug, Default)]
 pub struct Found {
     ranges: Mutex<BTreeMap<String, Ranges>>,
-    files: AtomicU64,
-    bytes: AtomicU64,
 }
 
 impl Found {
@@ -41,21 +38,6 @@ impl Found {
 
     fn keep(&self, asked: String, ranges: &Ranges) {
         self.ranges.lock().unwrap_or_else(PoisonError::into_inner).insert(asked, ranges.clone());
-    }
-
-    /// Counts what a query read.
-    pub(crate) fn count(&self, running: &Running) {
-        let Reads { files, bytes } = running.reads();
-        self.files.fetch_add(files, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// What all queries so far have read.
-    pub fn reads(&self) -> Reads {
-        Reads {
-            files: self.files.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
-        }
     }
 }
 
@@ -83,7 +65,7 @@ pub async fn changes(
         let ranges = match runner.found.of(&asked) {
             Some(ranges) => ranges,
             None => {
-                let change = Change { lake, project, source, from, to, found: runner.found };
+                let change = Change { lake, project, source, from, to, counter: &runner.counter };
                 match source.key() {
                     Some(key) => change.of_reference(key).await?,
                     None => change.of_stream(&through).await?,
@@ -106,7 +88,7 @@ struct Change<'c> {
     source: &'c Source,
     from: &'c Root,
     to: &'c Root,
-    found: &'c Found,
+    counter: &'c Counter,
 }
 
 impl Change<'_> {
@@ -223,7 +205,7 @@ impl Change<'_> {
                 found.extend(at.map(|at| (at, until.unwrap_or(i64::MAX))));
             }
         }
-        self.found.count(&running);
+        self.counter.count(&running);
         Ok(found)
     }
 

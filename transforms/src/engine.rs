@@ -1,8 +1,9 @@
 //! Models and their sources as names in SQL over a lake. A model that is a view is its SELECT,
 //! wherever it is named.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -14,6 +15,7 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{DataFrame, SessionContext};
+use weir_catalog::scan::unportable;
 use weir_catalog::session::explain;
 use weir_catalog::{CatalogError, Result};
 use weir_contract::names::TableName;
@@ -83,6 +85,13 @@ impl Engine {
         Ok(Rows { schema, batches })
     }
 
+    /// Tables that a query reads in a way that no other process could be told to: files from which other
+    /// engines have deleted rows, or whose columns had other names.
+    pub async fn unportable(&self, sql: &str) -> Result<BTreeSet<TableName>> {
+        let plan = self.frame(sql).await?.create_physical_plan().await.map_err(explain)?;
+        Ok(unportable(&plan))
+    }
+
     /// A query that has not begun.
     pub async fn frame(&self, sql: &str) -> Result<DataFrame> {
         self.space.context.sql(sql).await.map_err(named)
@@ -106,6 +115,30 @@ pub struct Reads {
     pub files: u64,
     /// Bytes of them that were read.
     pub bytes: u64,
+}
+
+/// Counts what queries read.
+#[derive(Debug, Default)]
+pub struct Counter {
+    files: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Counter {
+    /// Counts what a query read that has ended.
+    pub(crate) fn count(&self, running: &Running) {
+        let Reads { files, bytes } = running.reads();
+        self.files.fetch_add(files, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// What all of them have read.
+    pub fn reads(&self) -> Reads {
+        Reads {
+            files: self.files.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+        }
+    }
 }
 
 /// A query under way.

@@ -15,6 +15,7 @@
 
 pub mod changed;
 pub mod compile;
+pub mod complete;
 pub mod cut;
 pub mod data_test;
 pub mod decide;

@@ -21,9 +21,10 @@ use weir_contract::progress::Root;
 
 use crate::changed::Found;
 use crate::compile::Compiled;
+use crate::complete::Complete;
 use crate::cut::{Cut, cut};
 use crate::decide::{Facts, How, decide};
-use crate::engine::{Engine, Running};
+use crate::engine::{Counter, Engine, Running};
 use crate::increment;
 use crate::inputs::{self, Through};
 use crate::project::{Model, Project, Strategy};
@@ -41,6 +42,8 @@ pub struct Runner<'r> {
     pub sources: &'r [Source],
     /// What was found to be new of them.
     pub found: &'r Found,
+    /// What its builds have read of data files.
+    pub counter: Counter,
 }
 
 /// What came of a build.
@@ -85,7 +88,12 @@ impl Runner<'_> {
         let how = decide(&facts)
             .map_err(|why| CatalogError::bad_config(format!("{}: {why}", model.relation)))?;
         let compiled = self.compiled.get(&model.name).ok_or_else(|| unknown(model))?;
-        let task = Task { model, compiled, inputs: &inputs, roots, sql_hash };
+        let before = table.as_ref().and_then(|table| {
+            let derived = table.made.derived.as_ref()?;
+            Some((derived.roots.clone(), table.made.complete_until_us.map(Complete::Until)?))
+        });
+        let complete = self.complete(&roots, &inputs.tables, before)?;
+        let task = Task { model, compiled, inputs: &inputs, roots, sql_hash, complete };
         match how {
             How::Nothing => Ok(Built::UpToDate),
             How::Whole(why) => self.whole(&task, why).await,
@@ -175,7 +183,7 @@ impl Runner<'_> {
         let rows = increment::timed(rows, task.model);
         let receipt =
             replace(self.lake, &task.model.relation, &task.build(&columns), Old::All, rows).await?;
-        self.found.count(&running);
+        self.counter.count(&running);
         let rows = u64::try_from(receipt.base.progress()?.records()).unwrap_or_default();
         Ok(Built::Done { rows, written: None, why })
     }
@@ -202,7 +210,7 @@ impl Runner<'_> {
     }
 
     /// What a model reads, with the tables of other models as they are now.
-    async fn inputs(&self, model: &Model) -> Result<Read> {
+    pub(crate) async fn inputs(&self, model: &Model) -> Result<Read> {
         let inputs = inputs::inputs(self.project, model);
         let mut read = Read { sources: inputs.sources, tables: BTreeMap::new() };
         for parent in inputs.tables.iter().filter_map(|name| self.project.models.get(name)) {
@@ -218,7 +226,7 @@ impl Runner<'_> {
         Ok(read)
     }
 
-    fn cut(&self, model: &Model, inputs: &Read) -> Result<Cut> {
+    pub(crate) fn cut(&self, model: &Model, inputs: &Read) -> Result<Cut> {
         let mut own = BTreeMap::new();
         for source in self.sources.iter().filter(|s| inputs.sources.contains_key(&s.name)) {
             own.insert(source.table.clone(), source.root()?);
@@ -313,6 +321,7 @@ pub(crate) struct Task<'t> {
     pub inputs: &'t Read,
     pub roots: Cut,
     pub sql_hash: String,
+    pub complete: Complete,
 }
 
 impl Task<'_> {
@@ -327,6 +336,10 @@ impl Task<'_> {
             description: &self.model.description,
             roots: self.roots.clone(),
             sql_hash: self.sql_hash.clone(),
+            complete_until_us: match self.complete {
+                Complete::Until(us) => Some(us),
+                Complete::Always | Complete::Unknown => None,
+            },
             file_bytes,
         }
     }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use arrow::compute::cast;
 use arrow_array::RecordBatch;
+use chrono::{DateTime, SecondsFormat};
 use futures::{Stream, TryStreamExt};
 use iceberg::spec::{Schema, UnboundPartitionSpec};
 use weir_contract::names::{TableName, key};
@@ -17,6 +18,7 @@ use weir_contract::progress::{Derived, Root, Verdict};
 use crate::commit::{Change, Committed, Decision, Receipt, commit};
 use crate::encode::{FileEncoder, FileFormat, ParquetFormat, TableSchema};
 use crate::files::NewFile;
+use crate::look::chain;
 use crate::sought::{Found, Sought, files, still_stand};
 use crate::{Base, CatalogError, Lake, Result};
 use columns::{Column, new_schema, next_schema};
@@ -45,6 +47,8 @@ pub struct Build<'b> {
     pub roots: BTreeMap<String, Root>,
     /// What makes them: the same text, the same rows.
     pub sql_hash: String,
+    /// Up to which event time its rows are complete, µs since the epoch; none if that is not known.
+    pub complete_until_us: Option<i64>,
     /// Bytes of a data file, about.
     pub file_bytes: usize,
 }
@@ -65,6 +69,8 @@ pub struct Made {
     pub derived: Option<Derived>,
     /// What made it.
     pub sql_hash: Option<String>,
+    /// Up to which event time its rows are complete, µs since the epoch; none if that is not known.
+    pub complete_until_us: Option<i64>,
 }
 
 impl Lake {
@@ -100,7 +106,17 @@ impl Lake {
 pub fn made(base: &Base) -> Result<Made> {
     let metadata = base.metadata();
     let hash = metadata.properties().get(key::SQL_HASH).cloned();
-    Ok(Made { derived: base.progress()?.derived, sql_hash: hash })
+    // Snapshots of other stages and engines say nothing of it, and leave the rows as they were made.
+    let said = chain(metadata).into_iter().find_map(|snapshot| {
+        let summary = &snapshot.summary().additional_properties;
+        summary.contains_key(key::SQL_HASH).then(|| summary.get(key::COMPLETE_UNTIL).cloned())
+    });
+    let until = said.flatten().and_then(|text| DateTime::parse_from_rfc3339(&text).ok());
+    Ok(Made {
+        derived: base.progress()?.derived,
+        sql_hash: hash,
+        complete_until_us: until.map(|until| until.timestamp_micros()),
+    })
 }
 
 /// The live files of the table, if their rows are those that its builds counted and nobody deleted any of
@@ -179,13 +195,16 @@ fn change(
     schema: Option<Schema>,
 ) -> Change {
     let hash = (key::SQL_HASH.to_string(), build.sql_hash.clone());
+    let until = build.complete_until_us.and_then(DateTime::from_timestamp_micros);
+    let until = until.map(|until| until.to_rfc3339_opts(SecondsFormat::AutoSi, true));
+    let complete = until.map(|until| (key::COMPLETE_UNTIL.to_string(), until)).into_iter();
     Change {
         commit_id,
         stage: STAGE,
         added,
         schema,
         properties: [(key::MODEL.to_string(), build.model.to_string()), hash.clone()].into(),
-        summary: [hash].into(),
+        summary: complete.chain([hash]).collect(),
         ..Change::default()
     }
 }

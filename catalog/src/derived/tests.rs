@@ -31,6 +31,7 @@ fn build<'b>(columns: &'b [Column], until: i64) -> Build<'b> {
         description: "Numbers.",
         roots,
         sql_hash: "h".into(),
+        complete_until_us: Some(until * 1_000_000),
         file_bytes: FILE_BYTES,
     }
 }
@@ -71,6 +72,7 @@ async fn each_build_is_one_snapshot_with_its_rows_and_its_vector() {
     let derived = made.derived.unwrap();
     assert_eq!((derived.rows, derived.roots["raw.x"].until["c/t/i"][&0]), (1, 20));
     assert_eq!(made.sql_hash.as_deref(), Some("h"));
+    assert_eq!(made.complete_until_us, Some(20_000_000));
     let metadata = second.base.metadata();
     assert_eq!(metadata.snapshots().len(), 2);
     let doc = metadata.current_schema().field_by_name("n").unwrap().doc.clone();

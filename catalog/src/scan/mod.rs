@@ -14,7 +14,7 @@ mod schema;
 mod tests;
 
 use std::any::Any;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -45,7 +45,7 @@ pub use schema::query_schema;
 use crate::sought::whole;
 use crate::{Base, CatalogError, Lake, Result};
 use plan::LiveFile;
-use weir_contract::names::column;
+use weir_contract::names::{TableName, column};
 
 /// Under this URL the lake's store stands in a DataFusion runtime that reads its tables.
 pub const STORE_URL: &str = "weir://lake/";
@@ -284,7 +284,8 @@ impl IcebergProvider {
         let tasks = tasks.collect::<Result<Vec<_>>>()?;
         let table = plan::library_table(&self.lake.io, &self.base)?;
         let partitions = state.config().target_partitions();
-        Ok(Arc::new(reader::ReaderExec::new(table, tasks, out.clone(), partitions)))
+        let name = self.base.name.clone();
+        Ok(Arc::new(reader::ReaderExec::new((name, table), tasks, out.clone(), partitions)))
     }
 }
 
@@ -357,6 +358,16 @@ impl TableProvider for IcebergProvider {
             _ => UnionExec::try_new(plans),
         }
     }
+}
+
+/// The tables that a plan reads through the library's reader, file by file: only this process can.
+pub fn unportable(plan: &Arc<dyn ExecutionPlan>) -> BTreeSet<TableName> {
+    let mut tables: BTreeSet<TableName> =
+        plan.children().into_iter().flat_map(unportable).collect();
+    if let Some(reader) = plan.as_any().downcast_ref::<reader::ReaderExec>() {
+        tables.insert(reader.table().clone());
+    }
+    tables
 }
 
 fn outward(error: CatalogError) -> DataFusionError {

@@ -20,10 +20,12 @@ use datafusion::physical_plan::{
 use futures::{StreamExt, TryStreamExt};
 use iceberg::scan::FileScanTask;
 use iceberg::table::Table;
+use weir_contract::names::TableName;
 
 /// Reads tasks through the library's reader, one group of them per partition.
 #[derive(Debug)]
 pub struct ReaderExec {
+    of: TableName,
     table: Table,
     groups: Vec<Vec<FileScanTask>>,
     schema: SchemaRef,
@@ -34,7 +36,7 @@ impl ReaderExec {
     /// A plan over `tasks`, whose projections give the columns of `schema` in order, in at most
     /// `partitions` partitions. With an empty schema, tasks must project some column to count by.
     pub fn new(
-        table: Table,
+        (of, table): (TableName, Table),
         tasks: Vec<FileScanTask>,
         schema: SchemaRef,
         partitions: usize,
@@ -50,7 +52,12 @@ impl ReaderExec {
             EmissionType::Incremental,
             Boundedness::Bounded,
         ));
-        ReaderExec { table, groups, schema, properties }
+        ReaderExec { of, table, groups, schema, properties }
+    }
+
+    /// The table that it reads.
+    pub fn table(&self) -> &TableName {
+        &self.of
     }
 }
 

@@ -86,6 +86,15 @@ impl Source {
         }
     }
 
+    /// Up to which Kafka time it holds all of its topic, µs since the epoch; none if that is not known, and of
+    /// a reference table.
+    pub fn covered_us(&self) -> Result<Option<i64>> {
+        match &self.pinned {
+            Some((_, base)) => Ok(base.covered_ms()?.map(|ms| ms.saturating_mul(1_000))),
+            None => Ok(None),
+        }
+    }
+
     /// Of a reference table the columns by which its rows are told apart; none of a stream.
     pub fn key(&self) -> Option<&[String]> {
         self.key.as_deref()

@@ -4,7 +4,7 @@ use crate::names::TableName;
 
 use super::column::{self, Column};
 use super::custom::custom_properties;
-use super::keep::Keep;
+use super::keep::{Keep, Promises};
 use super::keys;
 use super::limits::{self, Settings};
 use super::model::Contract;
@@ -48,7 +48,7 @@ fn read(root: &Node, sink: &mut Sink<'_>) -> Option<Contract> {
         object.string(key, sink);
     }
     let settings = limits::read(&object, sink);
-    let keep = read_keep(&object, &settings, sink);
+    let (keep, latency_max_s) = read_promises(&object, &settings, sink);
     let id = read_id(&object, settings.reference, sink);
     let hint = "it is MAJOR.MINOR.PATCH, for example 1.0.0";
     let version = object.require("version", hint, sink).and_then(|node| {
@@ -77,13 +77,19 @@ fn read(root: &Node, sink: &mut Sink<'_>) -> Option<Contract> {
         sorted_by: settings.sorted_by.into_iter().map(|(name, _)| name).collect(),
         topic: settings.topic,
         keep,
+        latency_max_s,
         hash_key: None,
     })
 }
 
-/// How long rows are kept; rejected ones, where nothing else is said, as long as the others.
-fn read_keep(object: &Object<'_>, settings: &Settings, sink: &mut Sink<'_>) -> Keep {
-    let Keep { rows_days, .. } = Keep::read(object, sink);
+/// How long rows are kept, rejected ones, where nothing else is said, as long as the others; and how long a
+/// record may take into the lake.
+fn read_promises(
+    object: &Object<'_>,
+    settings: &Settings,
+    sink: &mut Sink<'_>,
+) -> (Keep, Option<i64>) {
+    let Promises { rows_days, latency_s } = Promises::read(object, sink);
     if settings.reference
         && rows_days.is_some()
         && let Some(node) = object.get("slaProperties")
@@ -93,7 +99,7 @@ fn read_keep(object: &Object<'_>, settings: &Settings, sink: &mut Sink<'_>) -> K
             "`retention` is for streams; what a reference table said is its history",
         );
     }
-    Keep { rows_days, rejects_days: settings.rejects_days.or(rows_days) }
+    (Keep { rows_days, rejects_days: settings.rejects_days.or(rows_days) }, latency_s)
 }
 
 fn check_standard(object: &Object<'_>, sink: &mut Sink<'_>) {

@@ -13,40 +13,79 @@ pub struct Keep {
     pub rejects_days: Option<u32>,
 }
 
-/// The entry of `slaProperties` that is read.
+/// The entries of `slaProperties` that are read.
 const RETENTION: &str = "retention";
+const LATENCY: &str = "latency";
 const DAYS_MAX: u32 = 100 * DAYS_OF_YEAR;
 /// A leap year's: never shorter than was asked.
 const DAYS_OF_YEAR: u32 = 366;
 
-impl Keep {
-    /// Reads the entry `retention` of `slaProperties`; the others are for people and other tools.
-    pub(super) fn read(contract: &Object<'_>, sink: &mut Sink<'_>) -> Keep {
-        let mut keep = Keep::default();
+/// What `slaProperties` promise: for how many days rows are kept, and after how many seconds at most a
+/// record is in the lake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Promises {
+    pub rows_days: Option<u32>,
+    pub latency_s: Option<i64>,
+}
+
+impl Promises {
+    /// Reads the entries `retention` and `latency`; the others are for people and other tools.
+    pub(super) fn read(contract: &Object<'_>, sink: &mut Sink<'_>) -> Promises {
+        let (mut promises, mut seen) = (Promises::default(), Vec::new());
         for item in contract.list("slaProperties", sink).unwrap_or_default() {
             let what = "an entry of `slaProperties`";
             let Some(entry) = Object::new(what, item, sink) else { continue };
             let hint = "it is the name of what is promised, for example retention";
-            let Some((RETENTION, at)) = entry.require_string("property", hint, sink) else {
-                continue;
+            let (property, at) = match entry.require_string("property", hint, sink) {
+                Some((property @ (RETENTION | LATENCY), at)) => (property, at),
+                _ => continue,
             };
-            if keep.rows_days.is_some() {
-                sink.push(at, "`slaProperties` has `retention` twice");
+            if seen.contains(&property) {
+                sink.push(at, format!("`slaProperties` has `{property}` twice"));
                 continue;
             }
-            let (Some(unit), Some(value)) = (
-                entry.require("unit", "it is d for days, or y for years", sink),
-                entry.require("value", "it is how long rows are kept", sink),
-            ) else {
+            seen.push(property);
+            let (units, is) = match property {
+                RETENTION => (UNITS_OF_DAYS, "it is how long rows are kept"),
+                _ => (UNITS_OF_TIME, "it is how long a record may take into the lake"),
+            };
+            let (Some(unit), Some(value)) =
+                (entry.require("unit", units, sink), entry.require("value", is, sink))
+            else {
                 continue;
             };
-            let unit = yaml::text(unit, "`unit` of the retention", sink, unit_days);
-            let unit = unit.unwrap_or(1);
-            let read = |text: &str| days(text, unit);
-            keep.rows_days = yaml::text(value, "`value` of the retention", sink, read);
+            let (unit_of, value_of) =
+                (format!("`unit` of the {property}"), format!("`value` of the {property}"));
+            if property == RETENTION {
+                let unit = yaml::text(unit, &unit_of, sink, unit_days).unwrap_or(1);
+                promises.rows_days = yaml::text(value, &value_of, sink, |text| days(text, unit));
+            } else {
+                let unit = yaml::text(unit, &unit_of, sink, unit_s).unwrap_or(1);
+                promises.latency_s = yaml::text(value, &value_of, sink, |text| latency(text, unit));
+            }
         }
-        keep
+        promises
     }
+}
+
+const UNITS_OF_DAYS: &str = "it is d for days, or y for years";
+const UNITS_OF_TIME: &str = "it is s, m, h or d, for seconds, minutes, hours or days";
+
+/// Seconds in a unit.
+fn unit_s(text: &str) -> Result<i64, String> {
+    match text {
+        "s" | "sec" | "second" | "seconds" => Ok(1),
+        "m" | "min" | "minute" | "minutes" => Ok(60),
+        "h" | "hour" | "hours" => Ok(3_600),
+        "d" | "day" | "days" => Ok(86_400),
+        _ => Err(UNITS_OF_TIME.to_owned()),
+    }
+}
+
+fn latency(text: &str, unit: i64) -> Result<i64, String> {
+    let seconds = i64::try_from(value::integer(text)?).ok().and_then(|n| n.checked_mul(unit));
+    let seconds = seconds.filter(|seconds| (1..=30 * 86_400).contains(seconds));
+    seconds.ok_or_else(|| "it must be at least 1, and at most 30 days".to_owned())
 }
 
 /// Days in a unit of the standard.
@@ -54,7 +93,7 @@ fn unit_days(text: &str) -> Result<u32, String> {
     match text {
         "d" | "day" | "days" => Ok(1),
         "y" | "yr" | "year" | "years" => Ok(DAYS_OF_YEAR),
-        _ => Err("it is d for days, or y for years".to_owned()),
+        _ => Err(UNITS_OF_DAYS.to_owned()),
     }
 }
 

@@ -39,6 +39,8 @@ pub struct Contract {
     pub topic: Topic,
     /// How long the lake keeps the rows.
     pub keep: Keep,
+    /// How long a record may take from Kafka into the lake, seconds; none: nothing is promised.
+    pub latency_max_s: Option<i64>,
     /// The key of hashed columns; who loads the contract sets it.
     pub hash_key: Option<HashKey>,
 }

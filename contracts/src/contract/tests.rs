@@ -63,6 +63,11 @@ fn a_contract_says_how_long_rows_are_kept() {
     let promise = |more: &str| {
         format!("{SMALL}slaProperties:\n  - {{property: latency, value: 4, unit: h}}\n{more}")
     };
+    assert_eq!(parsed(&promise("")).latency_max_s, Some(4 * 3_600));
+    check(
+        &promise("  - {property: latency, value: 1, unit: d}\n"),
+        "c.yaml:14:16: `slaProperties` has `latency` twice\n",
+    );
     let years = promise("  - {property: retention, value: 7, unit: y}\n");
     let keep = Keep { rows_days: Some(2562), rejects_days: Some(2562) };
     assert_eq!(parsed(&years).keep, keep);

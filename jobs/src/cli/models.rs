@@ -1,7 +1,11 @@
 //! The command line of SQL models, after dbt's.
 
+use std::time::Duration;
+
 use chrono::{DateTime, FixedOffset};
 use clap::Args;
+
+use crate::config::value::parse_duration;
 
 pub const LS_HELP: &str = "\
 Selectors are dbt's: a model's name, +name with all that it reads, name+ with all that read it, 2+name
@@ -56,6 +60,25 @@ fails, what reads the model is skipped.
 Examples:
   weir build
   weir build --select +revenue_daily --exit-99-when-idle";
+
+pub const WAIT_HELP: &str = "\
+The rows of a model are complete up to an event time if all that reached Kafka within the lateness that is
+allowed (the variable lateness_minutes of project.yml, 5 by default) is in them. Quiet and not ingested
+differ: an idle stream is covered up to now while somebody ingests it. Exit 0 when complete, 75 when not
+yet; what is missing is said.
+
+Examples:
+  weir wait revenue_daily --until 2026-11-21T00:00:00Z
+  weir wait revenue_daily --until 2026-11-21T00:00:00Z --for 10m";
+
+pub const FRESHNESS_HELP: &str = "\
+Streams first: up to when each is covered, and whether that is as fresh as the `latency` of its contract's
+slaProperties promises. Then the tables of models: up to which event time each is complete, and whether
+that is older than its setting `freshness` allows. Exit 1 if anything is stale.
+
+Examples:
+  weir freshness
+  weir freshness --select revenue_daily --output json";
 
 pub const LINEAGE_HELP: &str = "\
 Read off the plans: for each column of a model those of its inputs from which its values come.
@@ -141,12 +164,45 @@ pub struct Run {
     /// Until before this time.
     #[arg(long, value_name = "TIME", requires = "event_time_start")]
     pub event_time_end: Option<DateTime<FixedOffset>>,
+    /// Models that are built at the same time, each with memory of its own; a query uses all cores anyway.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = threads)]
+    pub threads: usize,
     /// Skip the rest after the first failure.
     #[arg(long)]
     pub fail_fast: bool,
     /// Exit 99 where there was nothing to do.
     #[arg(long)]
     pub exit_99_when_idle: bool,
+}
+
+/// The number of threads.
+fn threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n @ 1..=64) => Ok(n),
+        _ => Err("it is a number from 1 to 64".into()),
+    }
+}
+
+/// `weir wait`.
+#[derive(Debug, Args)]
+pub struct Wait {
+    /// The model.
+    #[arg(value_name = "MODEL")]
+    pub model: String,
+    /// The event time up to which its rows must be complete, such as 2026-11-21T00:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    pub until: DateTime<FixedOffset>,
+    /// How long to wait for it [default: look once].
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
+    pub patience: Option<Duration>,
+}
+
+/// `weir freshness`.
+#[derive(Debug, Default, Args)]
+pub struct Freshness {
+    /// Which models; streams are always listed.
+    #[command(flatten)]
+    pub selection: Selection,
 }
 
 /// `weir lineage`.

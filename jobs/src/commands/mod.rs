@@ -72,6 +72,8 @@ pub fn run(command: Command, session: &mut Session) -> Result<Done, Failure> {
         Command::Run(asked) => models::build::run(&asked, false, session),
         Command::Build(asked) => models::build::run(&asked, true, session),
         Command::Test(asked) => models::test::run(&asked, session),
+        Command::Wait(asked) => models::wait::run(&asked, session),
+        Command::Freshness(asked) => models::freshness::run(&asked, session),
         Command::Lineage(asked) => models::lineage::run(&asked, session),
         Command::Config => config::run(session),
     }

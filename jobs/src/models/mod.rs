@@ -1,5 +1,6 @@
 //! SQL models of a config: their folder read and compiled, and the steps of a run.
 
+pub mod checks;
 pub mod screen;
 pub mod steps;
 
@@ -14,7 +15,7 @@ use weir_contract::reference::Reference;
 use weir_contract::yaml::Diagnostic;
 use weir_transforms::changed::Found;
 use weir_transforms::compile::{Compiled, Sources, compile};
-use weir_transforms::engine::Reads;
+use weir_transforms::engine::Counter;
 use weir_transforms::project::{Project, SourceFile, variables};
 use weir_transforms::run::Runner;
 use weir_transforms::select::select;
@@ -68,6 +69,12 @@ impl Models {
         Ok(Models { project, compiled, sources, columns, found: Found::default(), folder })
     }
 
+    /// Looks at the sources anew.
+    pub async fn look_again(&mut self, config: &Config, lake: &Lake) -> Result<(), Failure> {
+        self.sources = sources(config, Some(lake)).await?;
+        Ok(())
+    }
+
     /// What there is.
     pub fn found(&self) -> String {
         format!(
@@ -89,12 +96,7 @@ impl Models {
     /// The models over a lake.
     pub fn runner<'r>(&'r self, lake: &'r Lake) -> Runner<'r> {
         let Models { project, compiled, sources, found, .. } = self;
-        Runner { lake, project, compiled, sources, found }
-    }
-
-    /// What builds have read of data files so far.
-    pub fn reads(&self) -> Reads {
-        self.found.reads()
+        Runner { lake, project, compiled, sources, found, counter: Counter::default() }
     }
 
     /// The model of this name.

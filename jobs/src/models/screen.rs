@@ -47,8 +47,17 @@ impl Status {
     }
 }
 
-/// One step of a run.
-pub struct Step {
+/// A step that has begun.
+pub struct Started {
+    /// What it does.
+    pub what: String,
+    number: usize,
+    began: Instant,
+    began_wall: SystemTime,
+}
+
+/// How a step ended.
+pub struct Ended {
     /// dbt's id, such as `test.weir.not_null_fct_vends_event_id`.
     pub id: String,
     /// How it ended.
@@ -57,10 +66,14 @@ pub struct Step {
     pub failures: Option<u64>,
     /// What to say of it.
     pub message: String,
-    /// Its SQL.
-    pub sql: String,
+}
+
+/// One step of a run.
+struct Step {
+    ended: Ended,
+    sql: String,
     /// What building a table read of data files.
-    pub reads: Option<Reads>,
+    reads: Option<Reads>,
     began: SystemTime,
     took: Duration,
 }
@@ -69,57 +82,55 @@ pub struct Step {
 pub struct Screen {
     total: usize,
     began: Instant,
-    at: Instant,
-    at_wall: SystemTime,
+    started: usize,
     steps: Vec<Step>,
 }
 
 impl Screen {
     /// A run of `total` steps.
     pub fn new(total: usize) -> Screen {
-        let now = Instant::now();
-        Screen { total, began: now, at: now, at_wall: SystemTime::now(), steps: Vec::new() }
+        Screen { total, began: Instant::now(), started: 0, steps: Vec::new() }
     }
 
     /// A step begins.
-    pub fn start(&mut self, output: &mut Output, what: &str) -> Result<(), Failure> {
-        (self.at, self.at_wall) = (Instant::now(), SystemTime::now());
-        let text = format!("{} of {} START {what} ", self.steps.len() + 1, self.total);
-        output.say(line(&text, "[RUN]"))
+    pub fn start(&mut self, output: &mut Output, what: String) -> Result<Started, Failure> {
+        let started = self.passed_over(what);
+        let text = format!("{} of {} START {} ", started.number, self.total, started.what);
+        output.say(line(&text, "[RUN]"))?;
+        Ok(started)
+    }
+
+    /// A step that ends as it begins.
+    pub fn passed_over(&mut self, what: String) -> Started {
+        self.started += 1;
+        let number = self.started;
+        Started { what, number, began: Instant::now(), began_wall: SystemTime::now() }
     }
 
     /// It has ended.
     pub fn end(
         &mut self,
         output: &mut Output,
-        what: &str,
-        (id, status, failures, message): (String, Status, Option<u64>, String),
+        started: Started,
+        ended: Ended,
         (sql, reads): (String, Option<Reads>),
     ) -> Result<(), Failure> {
-        let took = self.at.elapsed();
-        let n = failures.unwrap_or(0);
-        let word = match status {
+        let Started { what, number, began, began_wall } = started;
+        let took = began.elapsed();
+        let n = ended.failures.unwrap_or(0);
+        let word = match ended.status {
             Status::Success => "OK".to_string(),
             Status::Skip => "SKIP".to_string(),
             other => other.name().to_uppercase(),
         };
         let count = if n > 0 { format!(" {n}") } else { String::new() };
-        let text = format!("{} of {} {word}{count} {what} ", self.steps.len() + 1, self.total);
-        let state = match status {
+        let text = format!("{number} of {} {word}{count} {what} ", self.total);
+        let state = match ended.status {
             Status::Skip => "[SKIP]".to_string(),
-            Status::Success => format!("[{message} in {:.2}s]", took.as_secs_f64()),
+            Status::Success => format!("[{} in {:.2}s]", ended.message, took.as_secs_f64()),
             _ => format!("[{word}{count} in {:.2}s]", took.as_secs_f64()),
         };
-        self.steps.push(Step {
-            id,
-            status,
-            failures,
-            message,
-            sql,
-            reads,
-            began: self.at_wall,
-            took,
-        });
+        self.steps.push(Step { ended, sql, reads, began: began_wall, took });
         output.say(line(&text, &state))
     }
 
@@ -130,7 +141,7 @@ impl Screen {
 
     /// How many ended so.
     pub fn count(&self, status: Status) -> usize {
-        self.steps.iter().filter(|step| step.status == status).count()
+        self.steps.iter().filter(|step| step.ended.status == status).count()
     }
 
     /// The last lines, and the file.
@@ -140,7 +151,7 @@ impl Screen {
         let (warn, skip) = (self.count(Status::Warn), self.count(Status::Skip));
         let error = self.count(Status::Fail) + self.count(Status::Error);
         output.say(stamped(""))?;
-        for step in &self.steps {
+        for Step { ended: step, .. } in &self.steps {
             if matches!(step.status, Status::Warn | Status::Fail | Status::Error) {
                 output.say(stamped(&format!("{} in {}", step.status.name(), step.id)))?;
                 for text in step.message.lines() {
@@ -178,10 +189,10 @@ impl Step {
     fn json(&self) -> Value {
         let time = |at: SystemTime| DateTime::<Utc>::from(at).to_rfc3339();
         json!({
-            "unique_id": self.id,
-            "status": self.status.name(),
-            "failures": self.failures,
-            "message": self.message,
+            "unique_id": self.ended.id,
+            "status": self.ended.status.name(),
+            "failures": self.ended.failures,
+            "message": self.ended.message,
             "execution_time": self.took.as_secs_f64(),
             "timing": [{
                 "name": "execute",

@@ -1,225 +1,280 @@
-//! The steps of `weir run`, `weir build` and `weir test`: what is built and tested, and what is skipped
-//! because something before it failed.
+//! The steps of `weir run` and `weir build`: what is built and tested, several models at a time where that is
+//! asked for, and what is skipped because something before it failed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use tokio::runtime::Handle;
 use weir_catalog::Lake;
 use weir_contract::class::ErrorClass;
+use weir_transforms::data_test;
 use weir_transforms::engine::Reads;
-use weir_transforms::project::{DataTest, Model, Severity, UnitTest};
+use weir_transforms::project::{DataTest, Model};
 use weir_transforms::run::{Ask, Built};
-use weir_transforms::{data_test, unit_test};
 
 use super::Models;
-use super::screen::{Screen, Status};
-use crate::commands::models::show::pretty;
+use super::checks::{one_data, one_unit};
+use super::screen::{Ended, Screen, Started, Status};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::session::Done;
 
-/// Rows of a unit test that are shown.
-const SHOWN_MAX: usize = 10;
-
-/// Steps of a run: views are no steps, they are computed where they are named.
-fn steps(models: &Models, order: &[String], tested: bool) -> usize {
-    let mut steps = 0;
-    for (at, name) in order.iter().enumerate() {
-        let model = &models.project.models[name];
-        steps += usize::from(model.is_stored());
-        if tested {
-            steps += models.project.unit_tests.iter().filter(|test| test.model == *name).count();
-            steps += due(models, name, &order[..=at]).count();
-        }
-    }
-    steps
+/// What is asked of a run.
+pub struct Asked {
+    /// What to build.
+    pub ask: Ask,
+    /// Test the models, too.
+    pub tested: bool,
+    /// Skip the rest after the first failure.
+    pub fail_fast: bool,
 }
 
-/// The tests of the data that can run once `name`, the last of `done`, is there.
-fn due<'m>(
-    models: &'m Models,
-    name: &'m str,
-    done: &'m [String],
-) -> impl Iterator<Item = &'m DataTest> {
-    models.project.data_tests.iter().filter(move |test| {
-        test.models.contains(name) && test.models.iter().all(|model| done.contains(model))
-    })
-}
-
-/// A run under way.
+/// A run under way. Its threads share it.
 pub struct Run<'r> {
     models: &'r Models,
     lake: &'r Lake,
-    ask: Ask,
-    fail_fast: bool,
+    asked: Asked,
+    /// Of each model all those before it.
+    before: BTreeMap<String, BTreeSet<String>>,
+    state: Mutex<State<'r>>,
+    ready: Condvar,
+}
+
+struct State<'r> {
     screen: Screen,
-    /// Models that are not as they should be: what reads them is skipped.
+    output: &'r mut Output,
+    /// Models that have not begun, parents first.
+    waiting: Vec<String>,
+    /// Models whose tables are as they are going to be: tests of their rows can run.
+    there: BTreeSet<String>,
+    /// Models that have ended, well or not.
+    done: BTreeSet<String>,
+    /// Those that are not as they should be: what reads them is skipped.
     broken: BTreeSet<String>,
     /// Of what did not work.
     classes: Vec<ErrorClass>,
+    /// Why nobody can be told of the run any more.
+    lost: Option<Failure>,
 }
 
 impl<'r> Run<'r> {
-    /// A run over the models in `order`, parents first; with their tests, if `tested`.
+    /// A run over the models in `order`, parents first.
     pub fn new(
         models: &'r Models,
         lake: &'r Lake,
-        order: &[String],
-        tested: bool,
-        (ask, fail_fast): (Ask, bool),
+        order: Vec<String>,
+        asked: Asked,
+        output: &'r mut Output,
     ) -> Run<'r> {
-        let screen = Screen::new(steps(models, order, tested));
-        Run { models, lake, ask, fail_fast, screen, broken: BTreeSet::new(), classes: Vec::new() }
+        let graph = models.project.graph();
+        let chosen: BTreeSet<&String> = order.iter().collect();
+        let ancestors = |name: &String| {
+            let all = graph.ancestors(name, None).into_iter();
+            (name.clone(), all.filter(|name| chosen.contains(name)).collect())
+        };
+        let before = order.iter().map(ancestors).collect();
+        let state = State {
+            screen: Screen::new(steps(models, &order, asked.tested)),
+            output,
+            waiting: order,
+            there: BTreeSet::new(),
+            done: BTreeSet::new(),
+            broken: BTreeSet::new(),
+            classes: Vec::new(),
+            lost: None,
+        };
+        Run { models, lake, asked, before, state: Mutex::new(state), ready: Condvar::new() }
     }
 
-    /// Whether every step so far found nothing to do.
-    pub fn is_idle(&self) -> bool {
-        self.screen.is_idle()
+    /// Does all steps, of at most `threads` models at the same time.
+    pub fn work(&self, threads: usize, runtime: &Handle) {
+        std::thread::scope(|scope| {
+            for _ in 1..threads {
+                scope.spawn(|| self.work_alone(runtime));
+            }
+            self.work_alone(runtime);
+        });
     }
 
-    /// Builds `name`, the last of `done`, and tests it, if `tested`.
-    pub async fn model(
-        &mut self,
-        name: &str,
-        done: &[String],
-        tested: bool,
-        output: &mut Output,
-    ) -> Result<(), Failure> {
-        let models = self.models;
-        let model = &models.project.models[name];
-        let skipped = (self.fail_fast && !self.broken.is_empty())
-            || model.refs.iter().any(|parent| self.broken.contains(parent));
+    fn work_alone(&self, runtime: &Handle) {
+        while let Some(name) = self.next() {
+            let ended = runtime.block_on(self.model(&self.models.project.models[&name]));
+            let mut state = self.state();
+            state.done.insert(name);
+            state.lost = state.lost.take().or(ended.err());
+            drop(state);
+            self.ready.notify_all();
+        }
+    }
+
+    /// The next model whose parents have ended, once there is one; none if none is left.
+    fn next(&self) -> Option<String> {
+        let mut state = self.state();
+        loop {
+            if state.lost.is_some() || state.waiting.is_empty() {
+                return None;
+            }
+            let is_free = |name: &String| self.before[name].is_subset(&state.done);
+            if let Some(at) = state.waiting.iter().position(is_free) {
+                return Some(state.waiting.remove(at));
+            }
+            state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Builds a model and tests it.
+    async fn model(&self, model: &Model) -> Result<(), Failure> {
+        let (name, tested) = (&model.name, self.asked.tested);
+        let skipped = {
+            let state = self.state();
+            let before = &self.before[name];
+            (self.asked.fail_fast && !state.broken.is_empty())
+                || before.iter().any(|parent| state.broken.contains(parent))
+        };
         if skipped {
-            self.broken.insert(name.to_string());
-            return self.skip(model, model.is_stored(), done, tested, output);
+            return self.skip(model, tested, model.is_stored());
         }
-        if tested {
-            for test in models.project.unit_tests.iter().filter(|test| test.model == name) {
-                one_unit(models, test, &mut self.screen, output).await?;
+        if tested && !self.unit_tests(model).await? {
+            return self.skip(model, false, model.is_stored());
+        }
+        if model.is_stored() && !self.build(model).await? {
+            return self.skip(model, false, false);
+        }
+        match tested {
+            true => self.data_tests(name).await,
+            false => Ok(()),
+        }
+    }
+
+    /// Runs the unit tests of a model; whether it may be built.
+    async fn unit_tests(&self, model: &Model) -> Result<bool, Failure> {
+        let mut good = true;
+        for test in self.models.project.unit_tests.iter().filter(|test| test.model == model.name) {
+            let started = self.start(format!("unit_test {}::{}", test.model, test.name))?;
+            let ended = one_unit(self.models, test).await?;
+            if ended.status != Status::Pass {
+                good = false;
+                self.broken(&model.name, ErrorClass::BadData);
             }
-            if self.failed() {
-                self.broken.insert(name.to_string());
-                return self.skip_rest(model, model.is_stored(), done, output);
-            }
+            self.end(started, ended, (String::new(), None))?;
         }
-        if model.is_stored() {
-            self.build(model, output).await?;
-        }
-        if !tested {
-            return Ok(());
-        }
-        if self.broken.contains(name) {
-            return self.skip_rest(model, false, done, output);
-        }
-        let tests: Vec<&DataTest> = due(models, name, done).collect();
+        Ok(good)
+    }
+
+    /// Runs the tests of rows that `name`, which has just been built, is the last to be there for.
+    async fn data_tests(&self, name: &str) -> Result<(), Failure> {
+        let tests = {
+            let mut state = self.state();
+            state.there.insert(name.to_string());
+            due(self.models, name, &state.there)
+        };
         if tests.is_empty() {
             return Ok(());
         }
-        let engine = models.runner(self.lake).engine().await.map_err(Failure::catalog)?;
+        let engine = self.models.runner(self.lake).engine().await.map_err(Failure::catalog)?;
         for test in tests {
-            let what = format!("test {}", test.name);
-            self.screen.start(output, &what)?;
-            let ended = one_data(models, &engine, test).await;
-            let sql = data_test::sql(&models.project, test);
-            self.screen.end(output, &what, ended, (sql, None))?;
-        }
-        if self.failed() {
-            self.broken.insert(name.to_string());
+            let started = self.start(format!("test {}", test.name))?;
+            let ended = one_data(self.models, &engine, test).await;
+            if matches!(ended.status, Status::Fail | Status::Error) {
+                self.broken(name, ErrorClass::BadData);
+            }
+            self.end(started, ended, (data_test::sql(&self.models.project, test), None))?;
         }
         Ok(())
     }
 
-    /// Whether a test failed that no table has been blamed for yet.
-    fn failed(&mut self) -> bool {
-        let failed = self.screen.count(Status::Fail) + self.screen.count(Status::Error);
-        let new = failed > self.classes.len();
-        self.classes.resize(failed, ErrorClass::BadData);
-        new
-    }
-
-    async fn build(&mut self, model: &Model, output: &mut Output) -> Result<(), Failure> {
+    /// Builds the table of a model; whether that went well.
+    async fn build(&self, model: &Model) -> Result<bool, Failure> {
         let kind = match model.settings.strategy {
             Some(_) => "incremental",
             None => "table",
         };
         let what = format!("sql {kind} model {}", model.relation);
-        let id = format!("model.weir.{}", model.name);
-        self.screen.start(output, &what)?;
-        let before = self.models.reads();
-        let built = self.models.runner(self.lake).build(model, &self.ask).await;
-        let ended = match built {
+        let mut started = self.start(what.clone())?;
+        let runner = self.models.runner(self.lake);
+        let built = runner.build(model, &self.asked.ask).await;
+        let (status, message) = match built {
             Ok(Built::Done { rows, written: None, why: None }) => {
-                (id, Status::Success, None, format!("{rows} rows"))
+                (Status::Success, format!("{rows} rows"))
             }
             Ok(Built::Done { rows, why: Some(why), .. }) => {
-                (id, Status::Success, None, format!("{rows} rows, all anew: {why},"))
+                (Status::Success, format!("{rows} rows, all anew: {why},"))
             }
             Ok(Built::Done { rows, written: Some(written), .. }) => {
-                (id, Status::Success, None, format!("{written} of {rows} rows"))
+                (Status::Success, format!("{written} of {rows} rows"))
             }
-            Ok(Built::UpToDate) => (id, Status::NoOp, None, String::new()),
+            Ok(Built::UpToDate) => (Status::NoOp, String::new()),
             Err(error) => {
-                self.broken.insert(model.name.clone());
-                self.classes.push(error.class());
-                (id, Status::Error, None, format!("{}: {error}", model.path))
+                self.broken(&model.name, error.class());
+                (Status::Error, format!("{}: {error}", model.path))
             }
         };
-        let created = match ended.1 {
-            Status::Success => format!("created {what}"),
-            _ => what,
-        };
+        if status == Status::Success {
+            started.what = format!("created {what}");
+        }
+        let id = format!("model.weir.{}", model.name);
         let sql = self.models.compiled[&model.name].sql.clone();
-        let now = self.models.reads();
-        let reads = Reads { files: now.files - before.files, bytes: now.bytes - before.bytes };
-        self.screen.end(output, &created, ended, (sql, Some(reads)))
+        let reads = Some(runner.counter.reads());
+        self.end(started, Ended { id, status, failures: None, message }, (sql, reads))?;
+        Ok(status != Status::Error)
     }
 
-    fn skip(
-        &mut self,
-        model: &Model,
-        is_table: bool,
-        done: &[String],
-        tested: bool,
-        output: &mut Output,
+    /// Passes over what is left of a model: its unit tests, its table, and the tests of rows.
+    fn skip(&self, model: &Model, units: bool, table: bool) -> Result<(), Failure> {
+        let mut state = self.state();
+        state.broken.insert(model.name.clone());
+        state.there.insert(model.name.clone());
+        if units {
+            for test in self.models.project.unit_tests.iter().filter(|t| t.model == model.name) {
+                state.skipped(format!("unit_test {}::{}", test.model, test.name), &test.name)?;
+            }
+        }
+        if table {
+            state.skipped(format!("relation {}", model.relation), &model.name)?;
+        }
+        if !self.asked.tested {
+            return Ok(());
+        }
+        let tests = due(self.models, &model.name, &state.there);
+        tests.iter().try_for_each(|test| state.skipped(format!("test {}", test.name), &test.name))
+    }
+
+    fn broken(&self, name: &str, class: ErrorClass) {
+        let mut state = self.state();
+        state.broken.insert(name.to_string());
+        state.classes.push(class);
+    }
+
+    fn start(&self, what: String) -> Result<Started, Failure> {
+        let state = &mut *self.state();
+        state.screen.start(state.output, what)
+    }
+
+    fn end(
+        &self,
+        started: Started,
+        ended: Ended,
+        made: (String, Option<Reads>),
     ) -> Result<(), Failure> {
-        if !tested {
-            return match is_table {
-                true => self.skipped(format!("relation {}", model.relation), &model.name, output),
-                false => Ok(()),
-            };
-        }
-        let models = self.models;
-        for test in models.project.unit_tests.iter().filter(|test| test.model == model.name) {
-            self.skipped(format!("unit_test {}::{}", test.model, test.name), &test.name, output)?;
-        }
-        self.skip_rest(model, is_table, done, output)
+        let state = &mut *self.state();
+        state.screen.end(state.output, started, ended, made)
     }
 
-    fn skip_rest(
-        &mut self,
-        model: &Model,
-        is_table: bool,
-        done: &[String],
-        output: &mut Output,
-    ) -> Result<(), Failure> {
-        if is_table {
-            self.skipped(format!("relation {}", model.relation), &model.name, output)?;
-        }
-        for test in due(self.models, &model.name, done) {
-            self.skipped(format!("test {}", test.name), &test.name, output)?;
-        }
-        Ok(())
+    fn state(&self) -> MutexGuard<'_, State<'r>> {
+        // A thread that panics ends the process.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn skipped(&mut self, what: String, name: &str, output: &mut Output) -> Result<(), Failure> {
-        let ended = (format!("skipped.weir.{name}"), Status::Skip, None, String::new());
-        self.screen.end(output, &what, ended, (String::new(), None))
-    }
-
-    /// What came of it, after its last lines.
-    pub fn end(&self, idle: bool, output: &mut Output) -> Result<Done, Failure> {
-        self.screen.finish(output, self.models)?;
-        let class = match self.classes.as_slice() {
-            [] if idle => return Ok(Done::Idle),
+    /// What came of it, after its last lines; `idle`: whether a run that had nothing to do says so.
+    pub fn finish(self, idle: bool) -> Result<Done, Failure> {
+        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let State { screen, output, classes, lost, .. } = state;
+        if let Some(failure) = lost {
+            return Err(failure);
+        }
+        screen.finish(output, self.models)?;
+        let class = match classes.as_slice() {
+            [] if idle && screen.is_idle() => return Ok(Done::Idle),
             [] => return Ok(Done::Done),
             [one] => *one,
             several => match several.iter().all(|class| *class == ErrorClass::Retry) {
@@ -227,7 +282,7 @@ impl<'r> Run<'r> {
                 false => ErrorClass::BadData,
             },
         };
-        let what = match self.classes.len() {
+        let what = match classes.len() {
             1 => "1 step of the run failed".to_string(),
             n => format!("{n} steps of the run failed"),
         };
@@ -238,57 +293,33 @@ impl<'r> Run<'r> {
     }
 }
 
-/// Runs a unit test as a step.
-pub async fn one_unit(
-    models: &Models,
-    test: &UnitTest,
-    screen: &mut Screen,
-    output: &mut Output,
-) -> Result<(), Failure> {
-    let what = format!("unit_test {}::{}", test.model, test.name);
-    screen.start(output, &what)?;
-    let ran = unit_test::run(&models.project, &models.compiled, &models.columns, test).await;
-    let id = format!("unit_test.weir.{}.{}", test.model, test.name);
-    let ended = match ran.map_err(Failure::catalog)? {
-        unit_test::Outcome::Passed => (id, Status::Pass, None, String::new()),
-        unit_test::Outcome::Wrong(why) => {
-            let place = test.place.says(why).to_string();
-            (id, Status::Error, None, place)
-        }
-        unit_test::Outcome::Failed { missing, surplus } => {
-            let list = |sign: &str, rows: &[String]| {
-                let shown = rows.iter().take(SHOWN_MAX).map(|row| format!("\n{sign} {row}"));
-                let more = rows.len().saturating_sub(SHOWN_MAX);
-                let more = (more > 0).then(|| format!("\n{sign} and {more} more"));
-                shown.chain(more).collect::<String>()
-            };
-            let place = test.place.says("expected (-) and actual (+) rows differ:");
-            let text = format!("{place}{}{}", list("-", &missing), list("+", &surplus));
-            (id, Status::Fail, Some((missing.len() + surplus.len()) as u64), text)
-        }
-    };
-    screen.end(output, &what, ended, (String::new(), None))
+impl State<'_> {
+    fn skipped(&mut self, what: String, name: &str) -> Result<(), Failure> {
+        let started = self.screen.passed_over(what);
+        let id = format!("skipped.weir.{name}");
+        let ended = Ended { id, status: Status::Skip, failures: None, message: String::new() };
+        self.screen.end(self.output, started, ended, (String::new(), None))
+    }
 }
 
-/// Runs a test of the data; what to end its step with.
-pub async fn one_data(
-    models: &Models,
-    engine: &weir_transforms::engine::Engine,
-    test: &DataTest,
-) -> (String, Status, Option<u64>, String) {
-    let id = format!("test.weir.{}", test.name);
-    match data_test::run(engine, &models.project, test).await {
-        Err(error) => (id, Status::Error, None, test.place.says(error.message()).to_string()),
-        Ok(outcome) if outcome.failures == 0 => (id, Status::Pass, Some(0), String::new()),
-        Ok(outcome) => {
-            let status = match test.severity {
-                Severity::Error => Status::Fail,
-                Severity::Warn => Status::Warn,
-            };
-            let n = outcome.failures;
-            let rows = pretty(outcome.shown).unwrap_or_default();
-            let says = test.place.says(format!("{n} rows fail, for example:"));
-            (id, status, Some(n), format!("{says}\n{rows}"))
+/// Steps of a run: views are no steps, they are computed where they are named.
+fn steps(models: &Models, order: &[String], tested: bool) -> usize {
+    let (mut steps, mut there) = (0, BTreeSet::new());
+    for name in order {
+        there.insert(name.clone());
+        steps += usize::from(models.project.models[name].is_stored());
+        if tested {
+            steps += models.project.unit_tests.iter().filter(|test| test.model == *name).count();
+            steps += due(models, name, &there).len();
         }
     }
+    steps
+}
+
+/// The tests of rows that can run once `name`, the last of `there`, is there.
+fn due<'m>(models: &'m Models, name: &str, there: &BTreeSet<String>) -> Vec<&'m DataTest> {
+    let is_due = |test: &&DataTest| {
+        test.models.contains(name) && test.models.iter().all(|model| there.contains(model))
+    };
+    models.project.data_tests.iter().filter(is_due).collect()
 }

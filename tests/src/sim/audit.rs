@@ -22,7 +22,7 @@ use super::pointer::SimPointer;
 pub struct Counts(BTreeMap<&'static str, u64>);
 
 /// Everything that must happen in a long run, lest the run proves nothing about it.
-const MUST_HAPPEN: [&str; 24] = [
+const MUST_HAPPEN: [&str; 25] = [
     "crash",
     "freeze",
     "power cut",
@@ -47,6 +47,7 @@ const MUST_HAPPEN: [&str; 24] = [
     "redrive conflict",
     "redrive unknown",
     "redrive lost",
+    "covered",
 ];
 
 impl Counts {
@@ -209,6 +210,20 @@ pub async fn check(
         .collect();
     let known = progress.sources.values().next().ok_or("the progress knows no source")?;
     let topic = broker.lock();
+    let covered = pointer.covered();
+    for ((partition, until), time_ms) in &covered {
+        let log = &topic.logs[*partition as usize];
+        let from = usize::try_from(*until).unwrap_or_default();
+        let after = log.entries.iter().zip(&log.times_ms).skip(from);
+        let overlooked =
+            |(entry, at_ms): &(&Entry, &i64)| **entry != Entry::Absent && *at_ms <= time_ms;
+        if after.clone().any(|record| overlooked(&record)) {
+            return Err(format!(
+                "partition {partition}: it was said that all up to {time_ms} ms lies before {until}"
+            ));
+        }
+    }
+    auditor.borrow_mut().counts.many("covered", covered.len() as u64);
     for (partition, log) in topic.logs.iter().enumerate() {
         let partition = partition as i32;
         let counters = known.get(&partition).ok_or(format!("partition {partition} is unknown"))?;

@@ -30,6 +30,8 @@ pub enum Entry {
 pub struct Log {
     /// Everything ever produced, by offset.
     pub entries: Vec<Entry>,
+    /// Kafka times of them, as producers said, ms.
+    pub times_ms: Vec<i64>,
     /// The oldest offset that retention has left.
     pub low: i64,
 }
@@ -192,8 +194,8 @@ pub struct SimSource {
 #[derive(Debug)]
 pub struct SimRecords {
     partition: i32,
-    time_ms: i64,
-    records: Vec<(i64, Vec<u8>)>,
+    /// Offset, Kafka time, value.
+    records: Vec<(i64, i64, Vec<u8>)>,
 }
 
 impl Records for SimRecords {
@@ -202,15 +204,15 @@ impl Records for SimRecords {
     }
 
     fn bytes(&self) -> usize {
-        self.records.iter().map(|(_, value)| value.len()).sum()
+        self.records.iter().map(|(_, _, value)| value.len()).sum()
     }
 
     fn for_each(&self, f: &mut dyn FnMut(&Record<'_>)) {
-        for (offset, value) in &self.records {
+        for (offset, time_ms, value) in &self.records {
             f(&Record {
                 partition: self.partition,
                 offset: *offset,
-                timestamp_ms: Some(self.time_ms),
+                timestamp_ms: Some(*time_ms),
                 key: None,
                 value: Some(value),
                 headers: &[],
@@ -251,13 +253,12 @@ impl SimSource {
         }
         let until = (at + 1 + self.broker.rng.below(30) as i64).min(log.high());
         let records = (at..until).filter_map(|offset| match &log.entries[offset as usize] {
-            Entry::Record(value) => Some((offset, value.clone())),
+            Entry::Record(value) => Some((offset, log.times_ms[offset as usize], value.clone())),
             Entry::Absent => None,
         });
         let records: Vec<_> = records.collect();
         member.owned.insert(partition, Some(until));
-        let time_ms = self.broker.clock.now();
-        Some(Event::Records(SimRecords { partition, time_ms, records }))
+        Some(Event::Records(SimRecords { partition, records }))
     }
 
     fn told(&self) -> Option<Event<SimRecords>> {

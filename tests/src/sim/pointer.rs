@@ -12,6 +12,7 @@ use serde_json::Value;
 use weir_catalog::backend::{Loaded, Pointer, Swap};
 use weir_catalog::error::{CatalogError, Result};
 use weir_catalog::storage::Disk;
+use weir_contract::coverage::Coverage;
 use weir_contract::names::{TableName, key};
 
 use super::clock::SimClock;
@@ -36,6 +37,8 @@ struct State {
     commits: BTreeSet<String>,
     /// Snapshots that were current at some time.
     snapshots: BTreeSet<i64>,
+    /// Partition and offset → the Kafka time, ms, up to which it was once said that all lies before it.
+    covered: BTreeMap<(i32, i64), i64>,
 }
 
 /// The catalog; one for all processes, cheap to clone.
@@ -83,6 +86,11 @@ impl SimPointer {
         self.lock().snapshots.contains(&snapshot)
     }
 
+    /// Partition and offset → the Kafka time, ms, up to which it was once said that all lies before it.
+    pub fn covered(&self) -> BTreeMap<(i32, i64), i64> {
+        self.lock().covered.clone()
+    }
+
     /// Notes what a metadata file that has become current says.
     fn note(&self, state: &mut State, location: &str) {
         let path = location.trim_start_matches("file://");
@@ -91,7 +99,15 @@ impl SimPointer {
             return;
         };
         state.snapshots.extend(metadata["current-snapshot-id"].as_i64());
-        let progress = metadata["properties"][key::PROGRESS].as_str().unwrap_or_default();
+        let property = |key: &str| metadata["properties"][key].as_str().unwrap_or_default();
+        if let Ok(coverage) = Coverage::from_json(property(key::COVERAGE)) {
+            for (partition, covered) in coverage.partitions {
+                let Some(covered) = covered else { continue };
+                let time_ms = state.covered.entry((partition, covered.until)).or_insert(i64::MIN);
+                *time_ms = (*time_ms).max(covered.time_ms);
+            }
+        }
+        let progress = property(key::PROGRESS);
         let progress: Value = serde_json::from_str(progress).unwrap_or_default();
         let commits = progress["commits"].as_array().into_iter().flatten();
         state.commits.extend(commits.filter_map(Value::as_str).map(str::to_string));

@@ -51,6 +51,8 @@ pub enum Careless {
     FileSync,
     /// Folders are not synced.
     FolderSync,
+    /// Producers' clocks are further behind than coverage allows for.
+    Clock,
 }
 
 /// How one simulation is run.
@@ -402,6 +404,10 @@ impl World {
     fn produce(&mut self) {
         let mut topic = self.broker.lock();
         let partition = self.rng.below(topic.logs.len() as u64) as usize;
+        let late_ms = match self.options.careless {
+            Careless::Clock => 120_000,
+            _ => 9_000,
+        };
         for _ in 0..self.rng.below(12) {
             let offset = topic.logs[partition].entries.len();
             self.produced += 1;
@@ -412,6 +418,8 @@ impl World {
                 _ => Entry::Record(super::format::event(partition as i32, offset as i64)),
             };
             topic.logs[partition].entries.push(entry);
+            let time_ms = self.now() - self.rng.below(late_ms) as i64;
+            topic.logs[partition].times_ms.push(time_ms);
         }
     }
 

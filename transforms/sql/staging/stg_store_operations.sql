@@ -12,7 +12,7 @@ select
     event_type,
     event_time,
     date_trunc('day', event_time) as event_day,
-    _kafka_time - event_time > interval '5 minutes' as is_late,
+    _kafka_time - event_time > interval '{{ var("lateness_minutes", 5) }} minutes' as is_late,
     till_id,
     store_id,
     cashier_id,

@@ -23,10 +23,14 @@ use config::ProjectFile;
 pub use config::variables;
 use described::Note;
 pub use described::{DataTest, Given, Row, Severity, TestKind, UnitTest};
-pub use settings::{MATERIALIZED, Materialized, OnSchemaChange, Settings, Strategy};
+pub use settings::{Freshness, MATERIALIZED, Materialized, OnSchemaChange, Settings, Strategy};
 
 /// The file of the project's own settings.
 pub const PROJECT_FILE: &str = "project.yml";
+/// The variable that says how late events may come, in minutes, and what it is where it is not given.
+const LATENESS: &str = "lateness_minutes";
+const LATENESS_DEFAULT: i64 = 5;
+const LATENESS_MAX: i64 = 30 * 24 * 60;
 /// Folder → namespace of its models.
 const FOLDERS: [(&str, &str); 2] = [("staging", NAMESPACE_STAGING), ("marts", NAMESPACE_MART)];
 const TESTS: &str = "tests";
@@ -107,6 +111,8 @@ pub struct Project {
     pub data_tests: Vec<DataTest>,
     /// Which rows must come of which.
     pub unit_tests: Vec<UnitTest>,
+    /// How much later than it happens an event may reach Kafka and be in time, µs.
+    pub lateness_us: i64,
 }
 
 impl Model {
@@ -132,6 +138,15 @@ impl Project {
         let own = project_file.map(|f| config::read(f, &mut reading.mistakes)).unwrap_or_default();
         let mut names = Names { sources: sources.clone(), ..Names::default() };
         names.vars = own.vars.clone().into_iter().chain(vars.clone()).collect();
+        match lateness_us(names.vars.get(LATENESS)) {
+            Some(us) => reading.project.lateness_us = us,
+            None => reading.mistakes.push(top(
+                PROJECT_FILE,
+                format!(
+                    "the variable `{LATENESS}` is a number of minutes from 0 to {LATENESS_MAX}"
+                ),
+            )),
+        }
         let models = reading.sort(files, &mut names.models);
         for file in files.iter().filter(|file| is_yaml(&file.path) && file.path != PROJECT_FILE) {
             reading.notes.extend(described::read(file, &names, &mut reading.mistakes));
@@ -149,6 +164,11 @@ impl Project {
     pub fn graph(&self) -> Graph {
         Graph::new(self.models.values().map(|m| (m.name.clone(), m.refs.clone())).collect())
     }
+}
+
+fn lateness_us(given: Option<&Value>) -> Option<i64> {
+    let minutes = given.map_or(Ok(LATENESS_DEFAULT), |value| i64::try_from(value.clone())).ok()?;
+    (0..=LATENESS_MAX).contains(&minutes).then_some(minutes * 60_000_000)
 }
 
 #[derive(Default)]

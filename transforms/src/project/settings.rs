@@ -10,7 +10,7 @@ use super::{Place, SourceFile};
 use crate::windows::BatchSize;
 
 /// All keys that may be set.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "materialized",
     "incremental_strategy",
     "event_time",
@@ -21,6 +21,7 @@ const KEYS: [&str; 10] = [
     "unique_key",
     "dedup",
     "meta",
+    "freshness",
 ];
 /// Batches before its own of which a batch may be made.
 const LOOKBACK_MAX: i64 = 1_000;
@@ -89,6 +90,17 @@ pub struct Settings {
     pub owner: Option<String>,
     /// Who reads it: reports, people, rules.
     pub readers: Vec<String>,
+    /// How old that may be up to which its rows are complete.
+    pub freshness: Freshness,
+}
+
+/// Ages from which on a table is stale, seconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Freshness {
+    /// That is told.
+    pub warn_after_s: Option<i64>,
+    /// It is an error.
+    pub error_after_s: Option<i64>,
 }
 
 /// One setting as it was given.
@@ -232,6 +244,10 @@ impl Settings {
                 Ok(())
             }
             "meta" => self.meta(value),
+            "freshness" => {
+                self.freshness = freshness(value)?;
+                Ok(())
+            }
             _ => Err(format!("unknown setting {}{}", quoted(key), advice(key))),
         }
     }
@@ -300,6 +316,33 @@ const ON_SCHEMA_CHANGE: [(&str, OnSchemaChange); 4] = [
     ("append_new_columns", OnSchemaChange::AppendNewColumns),
     ("sync_all_columns", OnSchemaChange::SyncAllColumns),
 ];
+
+const PERIODS: [(&str, i64); 3] = [("minute", 60), ("hour", 3_600), ("day", 86_400)];
+
+fn freshness(value: &Given) -> Result<Freshness, String> {
+    const HOW: &str = "`freshness` is a mapping, such as {warn_after: {count: 1, period: hour}, \
+                       error_after: {count: 1, period: day}}";
+    let (Given::Map(members), mut read) = (value, Freshness::default()) else {
+        return Err(HOW.into());
+    };
+    for (key, value) in members {
+        let age = match value {
+            Given::Map(age) if age.len() == 2 => age,
+            _ => return Err(HOW.into()),
+        };
+        let count = match age.get("count") {
+            Some(Given::Whole(n)) if (1..=1_000).contains(n) => *n,
+            _ => return Err(format!("`count` of `{key}` is a number from 1 to 1000; {HOW}")),
+        };
+        let period = one_of("period", age.get("period").unwrap_or(value), &PERIODS)?;
+        match key.as_str() {
+            "warn_after" => read.warn_after_s = Some(count * period),
+            "error_after" => read.error_after_s = Some(count * period),
+            _ => return Err(HOW.into()),
+        }
+    }
+    Ok(read)
+}
 
 /// The one of `known` that a setting names.
 fn one_of<T: Copy>(key: &str, value: &Given, known: &[(&str, T)]) -> Result<T, String> {

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::lake::open as lake;
 use crate::models::Models;
 use crate::models::screen::stamped;
-use crate::models::steps::Run;
+use crate::models::steps::{Asked, Run};
 use crate::session::{Done, Session};
 
 /// Builds tables, parents first; with their tests, if `tested`.
@@ -17,19 +17,19 @@ pub fn run(asked: &cli::Run, tested: bool, session: &mut Session) -> Result<Done
     let ask = Ask { full: asked.full_refresh, between: between(asked)? };
     let lake = lake(&config, false)?;
     let runtime = session.runtime()?;
-    runtime.block_on(async {
+    let (models, order) = runtime.block_on(async {
         let vars = asked.selection.vars.as_deref();
         let models = Models::load(&config, Some(&lake), vars).await?;
         let chosen = models.chosen(&asked.selection)?;
         let order = models.project.graph().order().unwrap_or_default();
         let order: Vec<String> = order.into_iter().filter(|name| chosen.contains(name)).collect();
         session.output.say(stamped(&models.found()))?;
-        let mut run = Run::new(&models, &lake, &order, tested, (ask, asked.fail_fast));
-        for (at, name) in order.iter().enumerate() {
-            run.model(name, &order[..=at], tested, &mut session.output).await?;
-        }
-        run.end(run.is_idle() && asked.exit_99_when_idle, &mut session.output)
-    })
+        Ok((models, order))
+    })?;
+    let asked_of = Asked { ask, tested, fail_fast: asked.fail_fast };
+    let run = Run::new(&models, &lake, order, asked_of, &mut session.output);
+    run.work(asked.threads, runtime.handle());
+    run.finish(asked.exit_99_when_idle)
 }
 
 /// The times whose windows are asked for.

@@ -1,6 +1,9 @@
 //! `weir ls` and `weir compile`.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
+use weir_catalog::Lake;
 use weir_transforms::compile::iceberg_type;
 use weir_transforms::data_test;
 
@@ -74,6 +77,16 @@ pub fn compile(asked: &cli::Compile, session: &mut Session) -> Result<Done, Fail
             models.write(&format!("compiled/tests/{}.sql", test.name), &sql)?;
         }
     }
+    if let Some(lake) = &lake {
+        let unportable = session.block_on(unportable(&models, &chosen, lake))?;
+        for table in &unportable {
+            session.output.say(format!(
+                "{table} cannot be read by other processes for now: other engines have deleted rows from its \
+                 files, or its columns had other names; compaction (`weir maintain`) writes them anew"
+            ))?;
+        }
+        session.output.result("unportable", unportable);
+    }
     session.output.result("models", chosen.len());
     session.output.say(format!(
         "{} of {} models compile; their SQL is in {}",
@@ -82,4 +95,21 @@ pub fn compile(asked: &cli::Compile, session: &mut Session) -> Result<Done, Fail
         models.target("compiled").display()
     ))?;
     Ok(Done::Done)
+}
+
+/// Tables whose scan, as they are now, could not be sent to another process.
+async fn unportable(
+    models: &Models,
+    chosen: &BTreeSet<String>,
+    lake: &Lake,
+) -> Result<Vec<String>, Failure> {
+    let engine = models.runner(lake).engine().await.map_err(Failure::catalog)?;
+    let mut found = BTreeSet::new();
+    for name in chosen {
+        // What reads a table that has not been built has no plan over files yet.
+        if let Ok(tables) = engine.unportable(&models.compiled[name].sql).await {
+            found.extend(tables.iter().map(ToString::to_string));
+        }
+    }
+    Ok(found.into_iter().collect())
 }

@@ -8,8 +8,8 @@ use weir_transforms::project::{DataTest, UnitTest};
 use crate::cli;
 use crate::failure::Failure;
 use crate::lake::open as lake;
+use crate::models::checks::{one_data, one_unit};
 use crate::models::screen::{Screen, Status, stamped};
-use crate::models::steps::{one_data, one_unit};
 use crate::models::{Models, made};
 use crate::output::Output;
 use crate::session::{Done, Session};
@@ -47,7 +47,9 @@ async fn tests(
     }
     let mut screen = Screen::new(unit.len() + data.len());
     for test in unit {
-        one_unit(models, test, &mut screen, output).await?;
+        let started = screen.start(output, format!("unit_test {}::{}", test.model, test.name))?;
+        let ended = one_unit(models, test).await?;
+        screen.end(output, started, ended, (String::new(), None))?;
         if asked.fail_fast && failed(&screen) {
             return finish(&screen, models, output);
         }
@@ -60,10 +62,9 @@ async fn tests(
     };
     for test in data {
         let Some(engine) = &engine else { continue };
-        let what = format!("test {}", test.name);
-        screen.start(output, &what)?;
+        let started = screen.start(output, format!("test {}", test.name))?;
         let ended = one_data(models, engine, test).await;
-        screen.end(output, &what, ended, (data_test::sql(project, test), None))?;
+        screen.end(output, started, ended, (data_test::sql(project, test), None))?;
         if asked.fail_fast && failed(&screen) {
             break;
         }
