@@ -5,10 +5,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use arrow::array::RecordBatch;
+use arrow::util::pretty::pretty_format_batches;
+use datafusion::physical_plan::collect;
+use datafusion_proto::bytes::{physical_plan_from_bytes, physical_plan_to_bytes};
 use serde_json::Value;
+use weir::models::Models;
 use weir_tests::lab::{self, Done, repository};
 use weir_tests::sample::Rng;
 use weir_tests::stack::{Kafka, Message};
@@ -286,6 +292,7 @@ fn increments_leave_the_rows_of_a_full_refresh() -> Result<()> {
     }
     let idle = world.build(0)?;
     ensure!(idle.stdout.contains("PASS=0"), "a second build did something: {idle:#?}");
+    plans_can_be_sent_to_other_processes(&world)?;
     let increments = world.rows()?;
     let verified = world.weir(&["verify"])?.expect(0)?;
     ensure!(verified.stdout.contains("mart.trades_1m"), "{verified:#?}");
@@ -313,6 +320,42 @@ fn increments_leave_the_rows_of_a_full_refresh() -> Result<()> {
         ensure!(found.is_empty(), "{relation}: + of increments, - of the full refresh\n{shown}");
     }
     Ok(())
+}
+
+/// Every model's plan gives the same rows after it was bytes of DataFusion's protobuf.
+fn plans_can_be_sent_to_other_processes(world: &World) -> Result<()> {
+    let config = weir::config::load(&world.path().join("weir.toml"), Vec::new())?;
+    let lake = weir::lake::open(&config, false)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let models = Models::load(&config, Some(&lake), None).await?;
+        let engine = models.runner(&lake).engine().await?;
+        let mut empty = Vec::new();
+        for (name, compiled) in &models.compiled {
+            ensure!(engine.unportable(&compiled.sql).await?.is_empty(), "{name} is not portable");
+            let frame = engine.frame(&compiled.sql).await?;
+            let task = Arc::new(frame.task_ctx());
+            let plan = frame.create_physical_plan().await?;
+            let bytes = physical_plan_to_bytes(plan.clone()).with_context(|| name.clone())?;
+            let back = physical_plan_from_bytes(&bytes, &task).with_context(|| name.clone())?;
+            let before = rows_of(collect(plan, task.clone()).await?)?;
+            let after = rows_of(collect(back, task).await?)?;
+            ensure!(before == after, "{name}: {:?}", differences(&before, &after));
+            if before.is_empty() {
+                empty.push(name);
+            }
+        }
+        println!("{} plans survive, of which {} give no rows", models.compiled.len(), empty.len());
+        ensure!(2 * empty.len() < models.compiled.len(), "without rows: {empty:?}");
+        Ok(())
+    })
+}
+
+fn rows_of(batches: Vec<RecordBatch>) -> Result<Vec<String>> {
+    let text = pretty_format_batches(&batches)?.to_string();
+    let mut rows: Vec<String> = text.lines().skip(3).map(str::to_string).collect();
+    rows.sort_unstable();
+    Ok(rows)
 }
 
 /// The first machine of the file at the site of the last, from a time within the events on.
