@@ -133,6 +133,10 @@ fn lend_dependencies(target: &Path) -> Result<()> {
     for part in [".fingerprint", "build"] {
         copy(&dependencies(&from.join(part))?, &target.join(part))?;
     }
+    // Where they were built, what build scripts made stood below this folder.
+    let debug = target.with_file_name("debug");
+    fs::create_dir_all(&debug)?;
+    std::os::unix::fs::symlink(target.join("build"), debug.join("build"))?;
     Ok(())
 }
 
