@@ -28,7 +28,7 @@ fn the_readmes_command_runs_in_a_clean_clone_with_an_empty_home() -> Result<()> 
     let (home, clone) = (world.path().join("home"), world.path().join("weir"));
     fs::create_dir(&home)?;
     make_clone(&clone)?;
-    lend_dependencies(&clone.join("target/quickstart"))?;
+    lend_dependencies(&clone.join("target/debug"))?;
 
     let begun = Instant::now();
     let mut command = Command::new("jobs/quickstart");
@@ -63,7 +63,7 @@ fn the_readmes_command_runs_in_a_clean_clone_with_an_empty_home() -> Result<()> 
     let config = fs::read_to_string(lake.join("weir.toml"))?;
     let secured = "\n[kafka.properties]\n\"security.protocol\" = \"SSL\"\n";
     fs::write(lake.join("secured.toml"), config + secured)?;
-    let mut command = Command::new(clone.join("target/quickstart/weir"));
+    let mut command = Command::new(clone.join("target/debug/weir"));
     command.args(["--log-format", "human", "config", "--config"]).arg(lake.join("secured.toml"));
     let refused = lab::done(command.output()?).expect(2)?;
     refused.says(&["has neither TLS nor SASL", "cargo build --release"])?;
@@ -133,10 +133,6 @@ fn lend_dependencies(target: &Path) -> Result<()> {
     for part in [".fingerprint", "build"] {
         copy(&dependencies(&from.join(part))?, &target.join(part))?;
     }
-    // Where they were built, what build scripts made stood below this folder.
-    let debug = target.with_file_name("debug");
-    fs::create_dir_all(&debug)?;
-    std::os::unix::fs::symlink(target.join("build"), debug.join("build"))?;
     Ok(())
 }
 
