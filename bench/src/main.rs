@@ -5,6 +5,7 @@ mod commits;
 mod compact;
 mod ingest;
 mod parts;
+mod scan;
 mod usage;
 
 use clap::{Parser, Subcommand};
@@ -27,6 +28,8 @@ enum Command {
     Commits(commits::Args),
     /// Small files into large ones, against PyIceberg doing the same.
     Compact(compact::Args),
+    /// A query over Parquet files by DataFusion alone (`windows.py` starts it).
+    Scan(scan::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -35,5 +38,6 @@ fn main() -> anyhow::Result<()> {
         Command::Part(args) => parts::run(&args),
         Command::Commits(args) => commits::run(&args),
         Command::Compact(args) => compact::run(&args),
+        Command::Scan(args) => scan::run(&args),
     }
 }

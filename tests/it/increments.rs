@@ -5,10 +5,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use arrow::array::RecordBatch;
+use arrow::util::pretty::pretty_format_batches;
+use datafusion::physical_plan::collect;
+use datafusion_proto::bytes::{physical_plan_from_bytes, physical_plan_to_bytes};
 use serde_json::Value;
+use weir::models::Models;
 use weir_tests::lab::{self, Done, repository};
 use weir_tests::sample::Rng;
 use weir_tests::stack::{Kafka, Message};
@@ -17,6 +23,9 @@ const PARTITIONS: i32 = 3;
 /// Pieces in which the events come.
 const STEPS: u64 = 5;
 const CASH: &str = "          - {value: cash}\n";
+
+/// Bytes of a stack on which plans are read.
+const STACK: usize = 256 << 20;
 
 /// When the fleet's time begins.
 const START: &str = "2026-03-02T20:00:00Z";
@@ -313,6 +322,69 @@ fn increments_leave_the_rows_of_a_full_refresh() -> Result<()> {
         ensure!(found.is_empty(), "{relation}: + of increments, - of the full refresh\n{shown}");
     }
     Ok(())
+}
+
+#[test]
+fn every_plan_can_be_sent_to_other_processes() -> Result<()> {
+    let mut world = World::new(7, "--machines 12 --sites 5 --for 16h --trouble 6")?;
+    world.queue(false)?;
+    world.send_some(<[Record]>::len)?;
+    world.weir(&["ingest", "--until-latest"])?.expect(0)?;
+    let built = world.weir(&["--output", "human", "run", "--threads", "3"])?.expect(0)?;
+    ensure!(built.stdout.contains("ERROR=0 SKIP=0"), "{built:#?}");
+    // Unoptimised, DataFusion's reading of plans takes a deep stack.
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().stack_size(STACK);
+        let work = || plans_survive(&world);
+        builder.spawn_scoped(scope, work)?.join().map_err(|_| anyhow::anyhow!("a panic"))?
+    })
+}
+
+/// Every model's plan gives the same rows after it was bytes of DataFusion's protobuf.
+fn plans_survive(world: &World) -> Result<()> {
+    let config = weir::config::load(&world.path().join("weir.toml"), Vec::new())?;
+    let lake = weir::lake::open(&config, false)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let models = Models::load(&config, Some(&lake), None).await?;
+        let engine = models.runner(&lake).engine().await?;
+        let (mut empty, mut broken) = (Vec::new(), Vec::new());
+        for (name, compiled) in &models.compiled {
+            ensure!(engine.unportable(&compiled.sql).await?.is_empty(), "{name} is not portable");
+            let frame = engine.frame(&compiled.sql).await?;
+            let task = Arc::new(frame.task_ctx());
+            let plan = frame.create_physical_plan().await?;
+            let back = physical_plan_to_bytes(plan.clone())
+                .and_then(|bytes| physical_plan_from_bytes(&bytes, &task));
+            let back = match back {
+                Ok(back) => back,
+                Err(error) => {
+                    let text = error.to_string();
+                    broken.push(format!("{name}: {}", text.rsplit(": ").next().unwrap_or(&text)));
+                    continue;
+                }
+            };
+            let before = rows_of(collect(plan, task.clone()).await?)?;
+            let after = rows_of(collect(back, task).await?)?;
+            if before != after {
+                broken.push(format!("{name}: {:?}", differences(&before, &after)));
+            }
+            if before.is_empty() {
+                empty.push(name);
+            }
+        }
+        ensure!(broken.is_empty(), "{}", broken.join("\n"));
+        println!("{} plans survive, of which {} give no rows", models.compiled.len(), empty.len());
+        ensure!(3 * empty.len() < models.compiled.len(), "without rows: {empty:?}");
+        Ok(())
+    })
+}
+
+fn rows_of(batches: Vec<RecordBatch>) -> Result<Vec<String>> {
+    let text = pretty_format_batches(&batches)?.to_string();
+    let mut rows: Vec<String> = text.lines().skip(3).map(str::to_string).collect();
+    rows.sort_unstable();
+    Ok(rows)
 }
 
 /// The first machine of the file at the site of the last, from a time within the events on.

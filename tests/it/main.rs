@@ -1,6 +1,7 @@
 //! The integration tests: one binary, one module per subject.
 
 mod backends;
+mod complete;
 mod crash;
 mod dbt;
 mod docs;

@@ -190,6 +190,7 @@ impl Change<'_> {
     /// Two columns of times, µs; a second that is null is never.
     async fn pairs(&self, engine: &Engine, sql: &str) -> Result<Vec<(i64, i64)>> {
         let (mut rows, running) = Running::start(engine.frame(sql).await?).await?;
+        self.counter.watch(running);
         let mut found = Vec::new();
         while let Some(batch) = rows.try_next().await.map_err(explain)? {
             let column = |at: usize| {
@@ -205,7 +206,6 @@ impl Change<'_> {
                 found.extend(at.map(|at| (at, until.unwrap_or(i64::MAX))));
             }
         }
-        self.counter.count(&running);
         Ok(found)
     }
 

@@ -2,8 +2,7 @@
 //! wherever it is named.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -117,31 +116,30 @@ pub struct Reads {
     pub bytes: u64,
 }
 
-/// Counts what queries read.
+/// Counts what queries read, those under way included.
 #[derive(Debug, Default)]
 pub struct Counter {
-    files: AtomicU64,
-    bytes: AtomicU64,
+    plans: Mutex<Vec<Running>>,
 }
 
 impl Counter {
-    /// Counts what a query read that has ended.
-    pub(crate) fn count(&self, running: &Running) {
-        let Reads { files, bytes } = running.reads();
-        self.files.fetch_add(files, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    /// Counts what a query reads from now on.
+    pub(crate) fn watch(&self, running: Running) {
+        self.plans.lock().unwrap_or_else(PoisonError::into_inner).push(running);
     }
 
-    /// What all of them have read.
+    /// What all of them have read so far.
     pub fn reads(&self) -> Reads {
-        Reads {
-            files: self.files.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
-        }
+        let plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        plans.iter().map(Running::reads).fold(Reads::default(), |sum, one| Reads {
+            files: sum.files + one.files,
+            bytes: sum.bytes + one.bytes,
+        })
     }
 }
 
 /// A query under way.
+#[derive(Debug)]
 pub struct Running {
     plan: Arc<dyn ExecutionPlan>,
 }

@@ -266,10 +266,10 @@ impl Runner<'_> {
         rows: DataFrame,
     ) -> Result<Built> {
         let (rows, running) = Running::start(rows).await?;
+        self.counter.watch(running);
         let rows = timed(rows, task.model);
         let (relation, build) = (&task.model.relation, task.build(columns));
         let receipt = replace(self.lake, relation, &build, Old::Of(&table.base, old), rows).await?;
-        self.counter.count(&running);
         let now = u64::try_from(receipt.base.progress()?.records()).unwrap_or_default();
         let before = table.made.derived.as_ref().map_or(0, |derived| derived.rows.unsigned_abs());
         let gone: u64 = old.iter().map(Found::rows).sum();

@@ -180,10 +180,10 @@ impl Runner<'_> {
         let columns = columns(task.model, task.compiled);
         let rows = increment::sorted(frame, task.model)?;
         let (rows, running) = Running::start(rows).await?;
+        self.counter.watch(running);
         let rows = increment::timed(rows, task.model);
         let receipt =
             replace(self.lake, &task.model.relation, &task.build(&columns), Old::All, rows).await?;
-        self.counter.count(&running);
         let rows = u64::try_from(receipt.base.progress()?.records()).unwrap_or_default();
         Ok(Built::Done { rows, written: None, why })
     }

@@ -30,6 +30,16 @@ async fn plan(lake: &Lake, sql: &str) -> String {
     arrow::util::pretty::pretty_format_batches(&answer.batches).unwrap().to_string()
 }
 
+/// Tables of which only this process can read the files that a query needs.
+async fn unportable_of(lake: &Lake, sql: &str) -> Vec<String> {
+    let context = crate::session::over(lake, &Default::default()).unwrap();
+    let table = super::IcebergProvider::new(lake, &current(lake).await, None).unwrap();
+    context.register_table("t", Arc::new(table)).unwrap();
+    let frame = context.sql(sql).await.unwrap();
+    let found = super::unportable(&frame.create_physical_plan().await.unwrap());
+    found.iter().map(ToString::to_string).collect()
+}
+
 async fn count(lake: &Lake, condition: &str) -> i64 {
     number(lake, At::Current, &format!("select count(*) from vending_sales where {condition}"))
         .await
@@ -103,7 +113,9 @@ async fn rows_deleted_by_position_do_not_come_back() {
     ingest(&lake, 0, 0, 5, &[], &[]).await;
     ingest(&lake, 1, 0, 5, &[], &[]).await;
     let victim = accepted_file(&lake, 0).await;
+    assert!(unportable_of(&lake, "SELECT * FROM t").await.is_empty());
     delete_positions(&lake, &victim, &[1, 3]).await;
+    assert_eq!(unportable_of(&lake, "SELECT * FROM t").await, ["raw.vending_sales"]);
     let all = "select count(*) from vending_sales";
     assert_eq!(number(&lake, At::Current, all).await, 8);
     assert_eq!(count(&lake, "_kafka_partition = 1 and counter > 0").await, 2);

@@ -100,6 +100,22 @@ impl Screen {
         Ok(started)
     }
 
+    /// It is still under way.
+    pub fn goes_on(
+        &self,
+        output: &mut Output,
+        started: &Started,
+        reads: Reads,
+    ) -> Result<(), Failure> {
+        let text = format!("{} of {} RUN {} ", started.number, self.total, started.what);
+        let mib = reads.bytes as f64 / f64::from(1 << 20);
+        let seconds = started.began.elapsed().as_secs();
+        output.say(line(
+            &text,
+            &format!("[{mib:.1} MiB of {} files read in {seconds}s]", reads.files),
+        ))
+    }
+
     /// A step that ends as it begins.
     pub fn passed_over(&mut self, what: String) -> Started {
         self.started += 1;

@@ -2,9 +2,12 @@
 //! asked for, and what is skipped because something before it failed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 use weir_catalog::Lake;
 use weir_contract::class::ErrorClass;
 use weir_transforms::data_test;
@@ -18,6 +21,9 @@ use super::screen::{Ended, Screen, Started, Status};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::session::Done;
+
+/// How often is told how far a long build is.
+const PROGRESS: Duration = Duration::from_secs(10);
 
 /// What is asked of a run.
 pub struct Asked {
@@ -192,7 +198,16 @@ impl<'r> Run<'r> {
         let what = format!("sql {kind} model {}", model.relation);
         let mut started = self.start(what.clone())?;
         let runner = self.models.runner(self.lake);
-        let built = runner.build(model, &self.asked.ask).await;
+        let mut build = pin!(runner.build(model, &self.asked.ask));
+        let built = loop {
+            match timeout(PROGRESS, &mut build).await {
+                Ok(built) => break built,
+                Err(_) => {
+                    let state = &mut *self.state();
+                    state.screen.goes_on(state.output, &started, runner.counter.reads())?;
+                }
+            }
+        };
         let (status, message) = match built {
             Ok(Built::Done { rows, written: None, why: None }) => {
                 (Status::Success, format!("{rows} rows"))

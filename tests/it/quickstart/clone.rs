@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use weir_tests::lab::{Done, done, repository};
+use weir_tests::lab::{self, Done, done, repository};
 
 use super::proven;
 
@@ -45,7 +45,10 @@ fn the_readmes_command_runs_in_a_clean_clone_with_an_empty_home() -> Result<()> 
     println!("built and run in {:?}", begun.elapsed());
 
     let compiled = done.stderr.lines().filter(|line| line.contains("Compiling "));
-    let others: Vec<&str> = compiled.filter(|line| !line.contains("Compiling weir")).collect();
+    // librdkafka without TLS is the one dependency that is another here.
+    let expected = ["Compiling weir", "Compiling rdkafka"];
+    let is_other = |line: &&str| !expected.iter().any(|known| line.contains(known));
+    let others: Vec<&str> = compiled.filter(is_other).collect();
     ensure!(others.is_empty(), "it builds what the tests do not: {others:?}");
     ensure!(done.stdout.starts_with("Building Weir"), "no word about the minutes: {done:#?}");
     proven(&done)?;
@@ -54,6 +57,16 @@ fn the_readmes_command_runs_in_a_clean_clone_with_an_empty_home() -> Result<()> 
     for table in ["raw.vending_health", "raw.trades", "ref.machines"] {
         ensure!(done.stdout.contains(&format!("\n{table}: snapshot")), "{done:#?}");
     }
+
+    // What it leaves out says so.
+    let lake = clone.join("weir-quickstart");
+    let config = fs::read_to_string(lake.join("weir.toml"))?;
+    let secured = "\n[kafka.properties]\n\"security.protocol\" = \"SSL\"\n";
+    fs::write(lake.join("secured.toml"), config + secured)?;
+    let mut command = Command::new(clone.join("target/debug/weir"));
+    command.args(["--log-format", "human", "config", "--config"]).arg(lake.join("secured.toml"));
+    let refused = lab::done(command.output()?).expect(2)?;
+    refused.says(&["has neither TLS nor SASL", "cargo build --release"])?;
 
     let left: Vec<_> = fs::read_dir(&home)?.collect::<std::io::Result<_>>()?;
     ensure!(left.is_empty(), "left in the home folder: {left:?}");

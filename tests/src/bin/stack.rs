@@ -52,7 +52,7 @@ struct LoadArgs {
     /// The topic; created where it does not exist. The stream's name by default.
     #[arg(long)]
     topic: Option<String>,
-    /// Which events: vending.health or vending.sales.
+    /// Which events: vending.health, vending.sales or trades.
     #[arg(long, default_value = "vending.health")]
     stream: String,
     /// How many events.

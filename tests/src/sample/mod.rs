@@ -25,6 +25,9 @@ pub const CLASSES: [RejectClass; 10] = [
 /// Machines in the sample fleet; ten to a site.
 pub const MACHINES: u64 = 5_000;
 
+/// Symbols that are traded.
+const SYMBOLS: u64 = 200;
+
 /// The streams that have sample events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
@@ -32,6 +35,8 @@ pub enum Stream {
     Health,
     /// `vending.sales`: sales.
     Sales,
+    /// `trades`: trades of accounts.
+    Trades,
 }
 
 impl Stream {
@@ -40,6 +45,7 @@ impl Stream {
         match name {
             "vending.health" => Some(Stream::Health),
             "vending.sales" => Some(Stream::Sales),
+            "trades" => Some(Stream::Trades),
             _ => None,
         }
     }
@@ -50,6 +56,7 @@ impl Stream {
         match self {
             Stream::Health => write_heartbeat(out, i, rng, time_ms),
             Stream::Sales => write_sale(out, i, rng, time_ms),
+            Stream::Trades => write_trade(out, i, rng, time_ms),
         }
     }
 }
@@ -169,6 +176,36 @@ fn write_sale(out: &mut Vec<u8>, i: u64, rng: &mut Rng, time_ms: i64) -> u64 {
     }
     out.extend_from_slice(b"}}");
     machine
+}
+
+/// A trade of one of a few symbols by one of many accounts, about 430 bytes.
+fn write_trade(out: &mut Vec<u8>, i: u64, rng: &mut Rng, time_ms: i64) -> u64 {
+    let account = rng.below(MACHINES);
+    out.extend_from_slice(b"{\"specversion\":\"1.0\",\"id\":\"");
+    uuid(out, time_ms, i, rng.next());
+    out.extend_from_slice(
+        b"\",\"source\":\"/trading/desk-1\",\"type\":\"trades.trade\",\"subject\":\"ac-",
+    );
+    out.extend_from_slice(&key(account)[3..]);
+    out.extend_from_slice(b"\",\"time\":\"");
+    time(out, time_ms);
+    out.extend_from_slice(b"\",\"data\":{\"trade_id\":\"tr-");
+    hex(out, rng.next(), 16);
+    let symbol = rng.below(SYMBOLS);
+    out.extend_from_slice(b"\",\"symbol\":\"S");
+    number(out, 100 + symbol);
+    out.extend_from_slice(b"\",\"venue\":\"XWEI\",\"side\":\"");
+    out.extend_from_slice(if rng.one_in(2) { b"buy" } else { b"sell" });
+    let (quantity, price) = (rng.between(1, 500), 1_000 + 37 * symbol as i64 + rng.between(0, 90));
+    out.extend_from_slice(b"\",\"quantity\":");
+    number(out, quantity as u64);
+    member(out, b",\"price\":", price, 2);
+    member(out, b",\"amount\":", quantity * price, 2);
+    member(out, b",\"fee_amount\":", quantity * price / 1_000, 2);
+    out.extend_from_slice(
+        b",\"currency\":\"USD\",\"trade_status\":\"pending\",\"account_status\":\"active\"}}",
+    );
+    account
 }
 
 /// The CloudEvents attributes, without the closing brace: `{"specversion":…,"traceid":"…"`.

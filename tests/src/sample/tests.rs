@@ -88,6 +88,7 @@ fn outcomes(stream: Stream, values: &[Option<Vec<u8>>]) -> Vec<Outcome> {
     let (file, text) = match stream {
         Stream::Health => ("health", include_str!("../../../contracts/vending.health.yaml")),
         Stream::Sales => ("sales", include_str!("../../../contracts/vending.sales.yaml")),
+        Stream::Trades => ("trades", include_str!("../../../contracts/trades.yaml")),
     };
     let mut decoder = Decoder::new(Arc::new(contract::parse(file, text).unwrap()), "source");
     let record = |(offset, value): (usize, &Option<Vec<u8>>)| {
@@ -105,7 +106,7 @@ fn outcomes(stream: Stream, values: &[Option<Vec<u8>>]) -> Vec<Outcome> {
 
 #[test]
 fn good_events_are_accepted_under_the_contracts() {
-    for stream in [Stream::Health, Stream::Sales] {
+    for stream in [Stream::Health, Stream::Sales, Stream::Trades] {
         let mut rng = Rng::new(5);
         let mut event = |i| {
             let mut out = Vec::new();
@@ -122,7 +123,7 @@ fn good_events_are_accepted_under_the_contracts() {
 
 #[test]
 fn bad_events_are_rejected_with_their_class() {
-    for stream in [Stream::Health, Stream::Sales] {
+    for stream in [Stream::Health, Stream::Sales, Stream::Trades] {
         for class in CLASSES {
             let values: Vec<_> =
                 (0..50).map(|seed| bad(stream, class, 1, &mut Rng::new(seed), NOW)).collect();

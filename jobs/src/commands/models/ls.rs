@@ -81,8 +81,9 @@ pub fn compile(asked: &cli::Compile, session: &mut Session) -> Result<Done, Fail
         let unportable = session.block_on(unportable(&models, &chosen, lake))?;
         for table in &unportable {
             session.output.say(format!(
-                "{table} cannot be read by other processes for now: other engines have deleted rows from its \
-                 files, or its columns had other names; compaction (`weir maintain`) writes them anew"
+                "{table} can be read by this process only for now: other engines have deleted rows from its \
+                 files, or its columns had other names; an engine that writes the files anew (OPTIMIZE in \
+                 Athena and Trino, rewrite_data_files in Spark) ends that"
             ))?;
         }
         session.output.result("unportable", unportable);

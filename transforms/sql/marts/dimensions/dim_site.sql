@@ -5,8 +5,10 @@
 {% set w = namespace(v=25214903917) -%}
 select
     (cast(date_part('epoch', valid_from) as bigint) * 536870909
-    {%- for i in range(1, 65) %}{% set w.v = (w.v * 25214903917 + 11) % 70368744177664 %}
-    + ascii(substr(site_id, {{ i }}, 1)) % 1024 * {{ w.v }}{% endfor %}
+    {%- for eighth in range(8) %}
+    + (0{% for i in range(8 * eighth + 1, 8 * eighth + 9) -%}
+    {% set w.v = (w.v * 25214903917 + 11) % 70368744177664 %}
+    + ascii(substr(site_id, {{ i }}, 1)) % 1024 * {{ w.v }}{% endfor %}){% endfor %}
     ) % 9007199254740881 as site_key,
     site_id,
     valid_from,
