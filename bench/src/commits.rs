@@ -1,13 +1,20 @@
-//! Commit after commit to one table: time and size over commits, flat once the cap of snapshots is met.
+//! Commit after commit to one table: time and size over commits, flat once the cap of snapshots is met; also
+//! with maintenance in between, as the days of the table go by.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use weir_catalog::commit::{Change, Committed, Decision, commit};
+use weir_catalog::env::{Clock, SystemClock};
+use weir_catalog::maintain::{Maintain, MaintainOptions};
 use weir_catalog::scan::plan;
+use weir_catalog::sought::{self, Sought};
 use weir_catalog::{Base, Lake, LakeOptions};
 use weir_contract::contract;
 use weir_contract::decode::{Decoder, Record};
@@ -26,31 +33,72 @@ pub struct Args {
     /// Caps of snapshots, one table each.
     #[arg(long, default_value = "200,500,1000", value_delimiter = ',')]
     caps: Vec<usize>,
+    /// Run maintenance after every so many commits, of which there is one a minute then; 0: never.
+    #[arg(long, default_value_t = 0)]
+    maintain_every: usize,
 }
+
+/// Virtual time between two commits, ms: with maintenance in between, else.
+const MINUTE_MS: i64 = 60_000;
+const PAUSE_MS: i64 = 5_000;
+/// When the first commit is, ms since 1970.
+const BEGIN_MS: i64 = 1_780_000_000_000;
 
 pub fn run(args: &Args) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    println!("| cap | commits | p50 ms | p99 ms | metadata KiB | manifests |");
-    println!("| --- | --- | --- | --- | --- | --- |");
+    println!(
+        "| cap | commits | p50 ms | p99 ms | planning ms | maintenance ms | metadata KiB | manifests \
+         | live files | files | MiB |"
+    );
+    println!("|{}", " --- |".repeat(11));
     for cap in &args.caps {
-        runtime.block_on(one(*cap, args.commits))?;
+        runtime.block_on(one(*cap, args))?;
     }
     Ok(())
 }
 
-async fn one(cap: usize, commits: usize) -> Result<()> {
+async fn one(cap: usize, args: &Args) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let options = LakeOptions { snapshots_max: cap, ..LakeOptions::default() };
     let mut feed = Feed::open(folder.path(), options, cap as u64).await?;
-    let mut times = Vec::new();
-    let window = (commits / 10).max(1);
-    for number in 0..commits as i64 {
-        times.push(feed.commit(EVENTS).await?);
-        if times.len() == window {
-            report(&feed.lake, &feed.base, cap, number + 1, &mut times).await?;
+    if args.maintain_every > 0 {
+        feed.step_ms = MINUTE_MS;
+        feed.lake.env.clock = feed.clock.clone();
+    }
+    let mut times = Times::default();
+    let window = (args.commits / 10).max(1);
+    for number in 1..=args.commits {
+        times.commits.push(feed.commit(EVENTS).await?);
+        if args.maintain_every > 0 && number % args.maintain_every == 0 {
+            times.maintenance = times.maintenance.max(feed.maintain().await?);
+        }
+        if number % window == 0 {
+            report(&feed, cap, number, &mut times).await?;
         }
     }
     Ok(())
+}
+
+/// What a window of commits took.
+#[derive(Default)]
+struct Times {
+    commits: Vec<Duration>,
+    /// The longest run.
+    maintenance: Duration,
+}
+
+/// Time that goes on with the commits; waiting takes real time.
+#[derive(Debug)]
+struct Ticking(AtomicI64);
+
+impl Clock for Ticking {
+    fn now_ms(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn sleep(&self, time: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        SystemClock.sleep(time)
+    }
 }
 
 /// A lake in a folder, and what is committed to its one table, always the same by seed.
@@ -62,6 +110,8 @@ pub struct Feed {
     source: SourceId,
     /// Commits and events so far.
     done: (i64, i64),
+    clock: Arc<Ticking>,
+    step_ms: i64,
 }
 
 impl Feed {
@@ -79,13 +129,15 @@ impl Feed {
             SourceId { cluster: "bench".into(), topic: stream.into(), topic_id: "1".into() };
         let base = lake.ensure_raw(&contract, &TableName::raw(stream)).await?;
         let decoder = Decoder::new(contract, &source.short());
-        Ok(Feed { lake, base, decoder, rng: sample::Rng::new(seed), source, done: (0, 0) })
+        let (rng, clock) = (sample::Rng::new(seed), Arc::new(Ticking(BEGIN_MS.into())));
+        Ok(Feed { lake, base, decoder, rng, source, done: (0, 0), clock, step_ms: PAUSE_MS })
     }
 
     /// One commit of so many events; how long it took, their decoding and encoding apart.
     pub async fn commit(&mut self, events: i64) -> Result<Duration> {
         let (number, from) = self.done;
-        let now_ms = 1_780_000_000_000 + number * 5_000;
+        let now_ms = BEGIN_MS + number * self.step_ms;
+        self.clock.0.store(now_ms, Ordering::Relaxed);
         for offset in from..from + events {
             let value = sample::heartbeat(offset as u64, &mut self.rng, now_ms);
             self.decoder.push(&Record {
@@ -111,6 +163,32 @@ impl Feed {
         self.done = (number + 1, from + events);
         Ok(begun.elapsed())
     }
+
+    /// All of maintenance, however young a file is; how long it took. The table's files are as old as the
+    /// commits' time has it, so that the sweep comes to those of nobody's.
+    async fn maintain(&mut self) -> Result<Duration> {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(self.clock.now_ms() as u64);
+        for path in files_below(self.base.metadata().location())? {
+            let file = File::open(path)?;
+            if file.metadata()?.modified()? > now {
+                file.set_modified(now)?;
+            }
+        }
+        let begun = Instant::now();
+        let maintain = Maintain {
+            lake: &self.lake,
+            table: self.base.name.clone(),
+            options: MaintainOptions { age_min: Duration::ZERO, ..MaintainOptions::default() },
+            dry_run: false,
+            until_ms: None,
+            shutdown: Arc::default(),
+            listen: &mut |_| {},
+        };
+        maintain.run().await.1?;
+        let now = self.lake.table(&self.base.name).await?;
+        self.base = now.context("the table is gone")?;
+        Ok(begun.elapsed())
+    }
 }
 
 async fn commit_once(lake: &Lake, base: Base, change: &Change, steps: &Steps) -> Result<Base> {
@@ -125,27 +203,50 @@ async fn commit_once(lake: &Lake, base: Base, change: &Change, steps: &Steps) ->
     }
 }
 
-async fn report(
-    lake: &Lake,
-    base: &Base,
-    cap: usize,
-    commits: i64,
-    times: &mut Vec<Duration>,
-) -> Result<()> {
-    times.sort();
-    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+async fn report(feed: &Feed, cap: usize, commits: usize, times: &mut Times) -> Result<()> {
+    let Feed { lake, base, .. } = feed;
+    times.commits.sort();
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+    let at = |share: f64| {
+        milliseconds(times.commits[((times.commits.len() - 1) as f64 * share) as usize])
+    };
+    let begun = Instant::now();
+    let live = sought::files(lake, base, &Sought::ALL).await?.len();
+    let planning = milliseconds(begun.elapsed());
     let path = base.loaded.location.trim_start_matches("file://");
     let size = std::fs::metadata(path).with_context(|| format!("cannot look at {path}"))?.len();
     let manifests = match plan::snapshot(base, None)? {
         Some(snapshot) => plan::manifests(lake, base, &snapshot).await?.len(),
         None => 0,
     };
+    let files = files_below(base.metadata().location())?;
+    let mut bytes = 0;
+    for path in &files {
+        bytes += std::fs::metadata(path)?.len();
+    }
     println!(
-        "| {cap} | {commits} | {:.1} | {:.1} | {} | {manifests} |",
+        "| {cap} | {commits} | {:.1} | {:.1} | {planning:.1} | {:.0} | {} | {manifests} | {live} | \
+         {} | {} |",
         at(0.5),
         at(0.99),
-        size / 1024
+        milliseconds(times.maintenance),
+        size / 1024,
+        files.len(),
+        bytes >> 20,
     );
-    times.clear();
+    *times = Times::default();
     Ok(())
+}
+
+/// The files below a table's location.
+fn files_below(location: &str) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![PathBuf::from(location.trim_start_matches("file://"))];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    Ok(found)
 }

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use weir_tests::sim::audit::Counts;
+use weir_tests::sim::place::Where;
 use weir_tests::sim::world::{self, Careless, Options};
 
 /// Seeds in CI; `WEIR_SIM_SEEDS` sets another number.
@@ -11,8 +12,15 @@ const SEEDS: u64 = 2_000;
 /// One seed in so many writes real Parquet.
 const PARQUET_EVERY: u64 = 50;
 
+/// A half of the seeds are on the disk, a third on S3 and Glue, the others on S3 and a REST catalog; so are
+/// those with Parquet.
 fn options(seed: u64) -> Options {
-    Options { parquet: seed.is_multiple_of(PARQUET_EVERY), ..Options::default() }
+    let at = match seed % 6 {
+        1 | 4 => Where::Glue,
+        2 => Where::Rest,
+        _ => Where::Disk,
+    };
+    Options { parquet: seed.is_multiple_of(PARQUET_EVERY), at, ..Options::default() }
 }
 
 fn number(variable: &str) -> Option<u64> {
@@ -30,7 +38,7 @@ fn one_seed() {
 
 #[test]
 fn one_seed_run_twice_gives_the_same_trace() {
-    for seed in [3, PARQUET_EVERY] {
+    for seed in [1, 2, 3, PARQUET_EVERY, 2 * PARQUET_EVERY, 3 * PARQUET_EVERY] {
         assert_eq!(world::run(seed, options(seed)), world::run(seed, options(seed)), "seed {seed}");
     }
 }
@@ -69,20 +77,28 @@ fn no_seed_loses_or_doubles_a_record() {
     assert_eq!(counts.never(), Vec::<&str>::new(), "these never happened in {seeds} seeds");
 }
 
-/// How many of the first seeds the auditor must catch the careless loop in: at least one.
-fn caught(careless: Careless) {
+/// The auditor must catch the careless world in at least one of the first seeds.
+fn caught_in(options: Options) {
     let seeds = 60;
-    let caught =
-        (0..seeds).find_map(|seed| world::run(seed, Options { careless, ..options(1) }).err());
-    match caught {
-        Some(failure) => println!("{careless:?}: {}", failure.why),
-        None => panic!("{careless:?} went unnoticed in {seeds} seeds"),
+    let Options { careless, at, .. } = options;
+    match (0..seeds).find_map(|seed| world::run(seed, options).err()) {
+        Some(failure) => println!("{careless:?} at {at:?}: {}", failure.why),
+        None => panic!("{careless:?} at {at:?} went unnoticed in {seeds} seeds"),
     }
+}
+
+fn caught_at(at: Where, careless: Careless) {
+    caught_in(Options { careless, at, parquet: false });
+}
+
+fn caught(careless: Careless) {
+    caught_at(Where::Disk, careless);
 }
 
 #[test]
 fn the_auditor_notices_a_missing_head_check() {
     caught(Careless::HeadCheck);
+    caught_at(Where::Rest, Careless::HeadCheck);
 }
 
 #[test]
@@ -93,6 +109,7 @@ fn the_auditor_notices_a_missing_fence() {
 #[test]
 fn the_auditor_notices_a_missing_unknown_rule() {
     caught(Careless::UnknownRule);
+    caught_at(Where::Glue, Careless::UnknownRule);
 }
 
 #[test]
@@ -108,4 +125,9 @@ fn the_auditor_notices_folders_that_are_not_synced() {
 #[test]
 fn the_auditor_notices_coverage_that_says_too_much() {
     caught(Careless::Clock);
+}
+
+#[test]
+fn the_auditor_notices_a_sweep_that_does_not_wait() {
+    caught_in(Options { careless: Careless::Sweep, parquet: true, ..Options::default() });
 }

@@ -1,6 +1,7 @@
 """Compares a raw table, as PyIceberg and DuckDB read it, with the producer's own list.
 
-usage: compare.py CATALOG_DB TABLE LIST.csv     (LIST: partition,offset,accepted,required)
+usage: compare.py CATALOG TABLE LIST.csv     (LIST: partition,offset,accepted,required)
+CATALOG is an SQLite file, or the endpoints of Glue and S3 with a comma between them.
 A record that is not required may be missing: a compacted topic drops what is superseded. Prints one
 line per reader, then one JSON object; exit 1 with the differences if they do not agree.
 """
@@ -12,7 +13,9 @@ import sys
 
 import duckdb
 import duckdb_extension_avro
+import duckdb_extension_httpfs
 import duckdb_extension_iceberg
+from cloud import glue_catalog, use_s3
 from pyiceberg.catalog.sql import SqlCatalog
 
 COLUMNS = '_kafka_partition AS "partition", _offset AS "offset", _error IS NULL AS accepted'
@@ -37,10 +40,16 @@ def differences(connection, these, those):
 
 
 def main():
-    database, name, path = sys.argv[1:]
-    table = SqlCatalog("weir", uri=f"sqlite:///{database}").load_table(name)
+    catalog, name, path = sys.argv[1:]
+    if catalog.startswith("http"):
+        glue, s3 = catalog.split(",")
+        connection = duckdb_connection(duckdb_extension_httpfs)
+        use_s3(connection, s3)
+        table = glue_catalog(glue, s3).load_table(name)
+    else:
+        connection = duckdb_connection()
+        table = SqlCatalog("weir", uri=f"sqlite:///{catalog}").load_table(name)
     by_pyiceberg = table.scan(selected_fields=("_kafka_partition", "_offset", "_error")).to_arrow()
-    connection = duckdb_connection()
     connection.register("by_pyiceberg", by_pyiceberg)
     connection.execute(f"CREATE TABLE pyiceberg AS SELECT {COLUMNS} FROM by_pyiceberg")
     scan = f"SELECT {COLUMNS} FROM iceberg_scan(?)"

@@ -13,22 +13,13 @@ import sys
 import boto3
 import duckdb_extension_httpfs
 import pyarrow.compute as pc
+from cloud import REGION, glue_catalog, use_s3
 from compare import duckdb_connection
-from pyiceberg.catalog.glue import GlueCatalog
-
-REGION = "us-east-1"
 
 
 def by_pyiceberg(endpoint, database, table):
-    options = {}
-    for service in ("glue", "s3"):
-        options |= {
-            f"{service}.endpoint": endpoint,
-            f"{service}.region": REGION,
-            f"{service}.access-key-id": "test",
-            f"{service}.secret-access-key": "test",
-        }
-    rows = GlueCatalog("glue", **options).load_table(f"{database}.{table}").scan().to_arrow()
+    table = glue_catalog(endpoint, endpoint).load_table(f"{database}.{table}")
+    rows = table.scan().to_arrow()
     return {
         "n": rows.num_rows,
         "s": pc.sum(rows["_offset"]).as_py(),
@@ -39,10 +30,7 @@ def by_pyiceberg(endpoint, database, table):
 
 def by_duckdb(endpoint, location):
     duckdb = duckdb_connection(duckdb_extension_httpfs)
-    duckdb.execute(
-        "CREATE SECRET (TYPE s3, KEY_ID 'test', SECRET 'test', REGION '" + REGION + "', "
-        "ENDPOINT '" + endpoint.removeprefix("http://") + "', URL_STYLE 'path', USE_SSL false)"
-    )
+    use_s3(duckdb, endpoint)
     row = duckdb.execute(
         "SELECT count(*), sum(_offset)::BIGINT, count(DISTINCT _kafka_partition), count(_error) "
         f"FROM iceberg_scan('{location}')"

@@ -24,7 +24,7 @@ use weir_contract::names::TableName;
 pub use glue::{GlueOptions, GluePointer};
 pub(crate) use metadata_file::version_of;
 pub use pointer::{Pointer, PointerBackend, Swap};
-pub use rest::{RestAuth, RestBackend, RestOptions, Secret};
+pub use rest::{RestAuth, RestBackend, RestOptions, Secret, pinned};
 pub use sqlite::SqlitePointer;
 
 use crate::error::{CatalogError, Result};

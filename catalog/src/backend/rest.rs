@@ -96,6 +96,16 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// A commit as it is sent: what must still hold of the table for it to be made on exactly `base`, and the
+/// updates, with that among them by which later commits see this one.
+pub fn pinned(
+    base: &Loaded,
+    updates: Vec<TableUpdate>,
+) -> (Vec<TableRequirement>, Vec<TableUpdate>) {
+    let updates = pins::with_turn(base, updates);
+    (pins::requirements(base, &updates), updates)
+}
+
 /// The tables of a warehouse in one catalog.
 #[derive(Debug)]
 pub struct RestBackend {
@@ -308,8 +318,7 @@ impl Backend for RestBackend {
     }
 
     async fn commit(&self, name: &TableName, base: &Loaded, updates: Vec<TableUpdate>) -> Outcome {
-        let updates = pins::with_turn(base, updates);
-        let requirements = pins::requirements(base, &updates);
+        let (requirements, updates) = pinned(base, updates);
         let body = match encoded(&Commit { requirements, updates }) {
             Ok(body) => body,
             Err(e) => return Outcome::Failed(e),

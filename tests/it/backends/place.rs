@@ -3,21 +3,17 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
-use weir_catalog::aws::{AwsKeys, AwsOptions, Identity};
-use weir_catalog::backend::{GlueOptions, GluePointer, RestAuth, RestOptions, Secret};
+use weir_catalog::aws::Identity;
+use weir_catalog::backend::{GluePointer, RestAuth, RestOptions, Secret};
 use weir_catalog::env::Env;
-use weir_catalog::storage::{S3Options, Warehouse};
 use weir_catalog::verify::{VerifyOptions, verify};
 use weir_catalog::{CatalogAt, Lake, LakeOptions};
-use weir_tests::stack::{BUCKET, GlueServer, Moto, RestCatalog, Tap};
-
-/// How long the tests let a request take.
-pub const TIMEOUT: Duration = Duration::from_secs(4);
+pub use weir_tests::aws::{TIMEOUT, glue_at, identity, s3_at, s3_warehouse};
+use weir_tests::stack::{GlueServer, Moto, RestCatalog, Tap};
 
 /// A place for one lake. Each call of `lake` is another process's view of it.
 pub enum Place {
@@ -61,22 +57,6 @@ pub fn moto() -> Result<&'static Moto> {
     static MOTO: OnceLock<std::result::Result<Moto, String>> = OnceLock::new();
     let moto = MOTO.get_or_init(|| Moto::start().map_err(|e| format!("{e:#}")));
     moto.as_ref().map_err(|e| anyhow::anyhow!("{e}"))
-}
-
-/// Who the tests are.
-pub fn identity() -> AwsOptions {
-    AwsOptions {
-        region: Some("us-east-1".into()),
-        keys: Some(AwsKeys { id: "test".into(), secret: "test".into(), token: None }),
-        role: None,
-        timeout: TIMEOUT,
-        retries_max: 3,
-    }
-}
-
-/// The server at `endpoint`, for S3.
-pub fn s3_at(endpoint: &str) -> S3Options {
-    S3Options { endpoint: Some(endpoint.into()), path_style: true, ..S3Options::default() }
 }
 
 /// A name that no other test has.
@@ -163,19 +143,4 @@ pub fn client() -> RestAuth {
         scope: "catalog".into(),
         token_uri: None,
     }
-}
-
-/// The server at `endpoint`, for Glue; databases with this prefix.
-pub fn glue_at(endpoint: &str, prefix: &str) -> GlueOptions {
-    GlueOptions {
-        endpoint: Some(endpoint.into()),
-        database_prefix: prefix.into(),
-        ..GlueOptions::default()
-    }
-}
-
-/// `s3://lake/<prefix>`.
-pub fn s3_warehouse(prefix: &str) -> Result<Warehouse> {
-    let parsed = Warehouse::parse_s3(&format!("s3://{BUCKET}/{prefix}"));
-    parsed.map_err(|why| anyhow::anyhow!("{why}"))
 }

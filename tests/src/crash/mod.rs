@@ -4,26 +4,26 @@
 //! end and wake it; the broker is restarted now and then. In the end everything that the producer's list
 //! holds, and nothing else, must be in the tables.
 //!
-//! A [`Plan`] is one *lane*: a broker, three processes, a producer, one seed. [`campaign`] runs lanes side
-//! by side, because a fault is mostly waiting, and lets the readers compare.
+//! A [`Plan`] is one *lane*: a broker, three processes, a producer, one seed, and a [`place`] for the lake:
+//! a folder, or S3 and Glue that fail all the while. [`campaign`] runs lanes side by side, because a fault is
+//! mostly waiting, and lets the readers compare.
 
 pub mod campaign;
 mod feeder;
+pub mod place;
 mod process;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use rusqlite::OptionalExtension;
-use weir_catalog::{Lake, LakeOptions};
-use weir_contract::names::TableName;
 use weir_ingest::kafka::{KafkaSettings, KafkaSource};
 use weir_ingest::source::Source;
 
 use feeder::Feeder;
 pub use feeder::{COMPACTED, Fate, Fed, List, TRANSACTIONS, write_csv};
+use place::{Place, Storm, Where};
 use process::{Ear, Heard, Weir, lock};
 
 use crate::sample::Rng;
@@ -52,6 +52,8 @@ pub struct Plan {
     pub faults: usize,
     /// The seed of their order and instants.
     pub seed: u64,
+    /// Where the lake is.
+    pub at: Where,
     /// The binary.
     pub weir: PathBuf,
     /// Where the contracts are, and the lake, the configs and the logs go.
@@ -73,6 +75,8 @@ pub struct Report {
     pub unknown_landed: u64,
     /// The same, that had not.
     pub unknown_not_landed: u64,
+    /// Faults of S3 and Glue, by their kind.
+    pub storm: Storm,
     /// What the processes said.
     pub heard: Heard,
     /// Records that were produced to be accepted.
@@ -87,7 +91,9 @@ pub struct Report {
 pub struct Outcome {
     /// The report.
     pub report: Report,
-    /// A config that opens the lake.
+    /// The lake, calm now.
+    pub place: Arc<Place>,
+    /// A config that opens it.
     pub config: PathBuf,
     /// The producer's lists.
     pub fed: Fed,
@@ -102,10 +108,11 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
     let kafka = Kafka::start_own(&KafkaOptions { light: true, ..KafkaOptions::default() })?;
     feeder::create_topics(&kafka)?;
     let feeder = Feeder::start(&kafka, plan.seed)?;
+    let place = Arc::new(Place::new(plan.at, &plan.folder, plan.seed)?);
     let ear = Arc::new(Mutex::new(Ear::default()));
     let mut processes = Vec::new();
     for name in MEMBERS {
-        let config = write_config(plan, &kafka, name)?;
+        let config = write_config(plan, &place, &kafka, name)?;
         let mut weir = Weir::new(name, &plan.weir, &config, &ear);
         weir.start()?;
         processes.push(weir);
@@ -113,7 +120,7 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
     let mut crash = Crash {
         rng: Rng::new(plan.seed ^ 0xc0ffee),
         report: Report::default(),
-        folder: plan.folder.clone(),
+        place: place.clone(),
         processes,
     };
     std::thread::sleep(Duration::from_secs(3));
@@ -130,13 +137,14 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
     }
     let fed = feeder.finish()?;
     await_transactions(&kafka)?;
+    crash.report.storm = place.calm();
     std::thread::sleep(Duration::from_secs(2));
     for process in &mut crash.processes {
         process.stop()?;
     }
-    let config = write_config(plan, &kafka, "last")?;
+    let config = write_config(plan, &place, &kafka, "last")?;
     let report = finish(crash.report, &fed, &lock(&ear).heard, begun);
-    Ok(Outcome { report, config, fed, kafka })
+    Ok(Outcome { report, place, config, fed, kafka })
 }
 
 /// Waits until every transaction has its marker: only then can a reader see what came after it. A
@@ -202,32 +210,42 @@ impl Report {
         self.broker_restarts += other.broker_restarts;
         self.unknown_landed += other.unknown_landed;
         self.unknown_not_landed += other.unknown_not_landed;
+        for (what, times) in &other.storm {
+            *self.storm.entry(what).or_default() += times;
+        }
         self.heard.add(&other.heard);
         self.accepted += other.accepted;
         self.rejected += other.rejected;
         self.seconds = self.seconds.max(other.seconds);
     }
 
-    /// Fails if one of the things that the suite is about never happened.
-    pub fn check(&self) -> Result<()> {
-        let counts = [
-            ("takeovers", self.heard.takeovers),
-            ("abandoned batches", self.heard.abandoned),
-            ("fenced batches", self.heard.fenced),
+    /// Fails if one of the things that the lanes are about never happened.
+    pub fn check(&self, at: Where) -> Result<()> {
+        let always = [
             ("conflicts", self.heard.conflicts),
-            ("unknown outcomes that landed", self.unknown_landed),
-            ("unknown outcomes that did not land", self.unknown_not_landed),
-            ("broker restarts", self.broker_restarts),
             ("offsets without a record", self.heard.absent),
             ("accepted records", self.accepted),
             ("rejected records", self.rejected),
         ];
-        for (what, count) in counts {
-            ensure!(
-                count > 0,
-                "no {what} in the whole run: it proves nothing about them: {self:?}"
-            );
-        }
+        let on_disk = [
+            ("takeovers", self.heard.takeovers),
+            ("abandoned batches", self.heard.abandoned),
+            ("fenced batches", self.heard.fenced),
+            ("unknown outcomes that landed", self.unknown_landed),
+            ("unknown outcomes that did not land", self.unknown_not_landed),
+            ("broker restarts", self.broker_restarts),
+        ];
+        let on_aws = [("answers that never came", self.heard.unknowns)];
+        let (more, never) = match at {
+            Where::Disk => (&on_disk[..], Vec::new()),
+            Where::Aws => (&on_aws[..], place::never(&self.storm)),
+        };
+        let counts = always.iter().chain(more).filter(|(_, count)| *count == 0);
+        let never: Vec<_> = counts.map(|(what, _)| *what).chain(never).collect();
+        ensure!(
+            never.is_empty(),
+            "no {never:?} in the whole run: it proves nothing about them: {self:?}"
+        );
         Ok(())
     }
 }
@@ -235,7 +253,7 @@ impl Report {
 struct Crash {
     rng: Rng,
     report: Report,
-    folder: PathBuf,
+    place: Arc<Place>,
     processes: Vec<Weir>,
 }
 
@@ -280,15 +298,8 @@ impl Crash {
 
     /// Waits until the catalog has another metadata file for the table than now.
     fn await_landing(&self, stream: &str) -> Result<()> {
-        let catalog = rusqlite::Connection::open(self.folder.join("catalog.db"))?;
-        let mut pointer = catalog.prepare(
-            "SELECT metadata_location FROM iceberg_tables \
-             WHERE table_namespace || '.' || table_name = ?1",
-        )?;
-        let name = TableName::raw(stream).to_string();
-        let mut look = || pointer.query_row([&name], |row| row.get::<_, String>(0)).optional();
-        let (before, begun) = (look()?, Instant::now());
-        while look()? == before && begun.elapsed() < COMMIT {
+        let (before, begun) = (self.place.pointer(stream)?, Instant::now());
+        while self.place.pointer(stream)? == before && begun.elapsed() < COMMIT {
             std::thread::sleep(Duration::from_micros(200));
         }
         Ok(())
@@ -296,7 +307,7 @@ impl Crash {
 
     fn kill(&mut self, victim: usize) -> Result<()> {
         for (table, commit_id) in self.processes[victim].kill()? {
-            if landed(&self.folder, &table, &commit_id)? {
+            if landed(&self.place, &table, &commit_id)? {
                 self.report.unknown_landed += 1;
             } else {
                 self.report.unknown_not_landed += 1;
@@ -311,24 +322,15 @@ impl Crash {
 }
 
 /// Whether the table holds the commit: it is among the last sixteen.
-fn landed(folder: &Path, stream: &str, commit_id: &str) -> Result<bool> {
-    let warehouse = folder.join("lake");
-    let lake =
-        Lake::open_local(&warehouse, &folder.join("catalog.db"), "weir", LakeOptions::default())?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let base = runtime.block_on(lake.table(&TableName::raw(stream)))?;
-    let Some(base) = base else { return Ok(false) };
+fn landed(place: &Place, stream: &str, commit_id: &str) -> Result<bool> {
+    let Some(base) = place.table(stream)? else { return Ok(false) };
     Ok(base.progress()?.commits.iter().any(|commit| commit == commit_id))
 }
 
-fn write_config(plan: &Plan, kafka: &Kafka, name: &str) -> Result<PathBuf> {
+fn write_config(plan: &Plan, place: &Place, kafka: &Kafka, name: &str) -> Result<PathBuf> {
     let path = plan.folder.join(format!("{name}.toml"));
     let mut text = format!(
-        r#"warehouse = "lake"
-
-[catalog]
-uri = "sqlite:///{folder}/catalog.db"
-
+        r#"{lake}
 [kafka]
 bootstrap_servers = "{bootstrap}"
 instance = "{name}"
@@ -338,11 +340,16 @@ instance = "{name}"
 "heartbeat.interval.ms" = "500"
 
 [ingest.flush]
-interval = "300ms"
+interval = "{flush}ms"
 "#,
-        folder = plan.folder.display(),
+        lake = place.config(),
         bootstrap = kafka.bootstrap(),
         session = SESSION.as_millis(),
+        flush = match plan.at {
+            Where::Disk => 300,
+            // moto answers slowly.
+            Where::Aws => 1_000,
+        },
     );
     for (stream, _) in [TRANSACTIONS, COMPACTED] {
         text += &format!(

@@ -19,6 +19,8 @@ pub struct Heard {
     pub commits: u64,
     /// Attempts that another writer beat.
     pub conflicts: u64,
+    /// Attempts of which no answer told what became of them.
+    pub unknowns: u64,
     /// Batches refused because another writer had moved the partitions.
     pub fenced: u64,
     /// Batches thrown away because their partitions were revoked or the batch before was refused.
@@ -38,6 +40,7 @@ impl Heard {
     pub fn add(&mut self, other: &Heard) {
         self.commits += other.commits;
         self.conflicts += other.conflicts;
+        self.unknowns += other.unknowns;
         self.fenced += other.fenced;
         self.abandoned += other.abandoned;
         self.takeovers += other.takeovers;
@@ -208,6 +211,7 @@ fn hear(line: &str, name: &str, ear: &mut Ear, pending: &mut Pending) {
         "batch_committed" => {
             ear.heard.commits += 1;
             ear.heard.conflicts += event["conflicts"].as_u64().unwrap_or_default();
+            ear.heard.unknowns += event["unknowns"].as_u64().unwrap_or_default();
             ear.heard.absent += event["absent"].as_u64().unwrap_or_default();
         }
         "batch_fenced" => ear.heard.fenced += 1,

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use iceberg::spec::{ManifestContentType, ManifestEntryRef, ManifestList};
+use iceberg::spec::{ManifestContentType, ManifestEntryRef, ManifestList, Snapshot};
+use weir_catalog::maintain::{MaintainEvent, Report};
 use weir_catalog::{Base, Lake};
 use weir_contract::names::TableName;
 use weir_contract::progress::Partition;
@@ -22,7 +23,7 @@ use super::pointer::SimPointer;
 pub struct Counts(BTreeMap<&'static str, u64>);
 
 /// Everything that must happen in a long run, lest the run proves nothing about it.
-const MUST_HAPPEN: [&str; 25] = [
+const MUST_HAPPEN: [&str; 41] = [
     "crash",
     "freeze",
     "power cut",
@@ -48,6 +49,22 @@ const MUST_HAPPEN: [&str; 25] = [
     "redrive unknown",
     "redrive lost",
     "covered",
+    "s3 put refused",
+    "s3 put unanswered",
+    "s3 put landed late",
+    "s3 get refused",
+    "glue version moved",
+    "glue landed late",
+    "glue refused late",
+    "rest conflict",
+    "rest answer lost",
+    "rest landed late",
+    "compaction",
+    "maintain conflict",
+    "maintain unknown",
+    "maintain lost",
+    "maintain crash",
+    "swept",
 ];
 
 impl Counts {
@@ -92,6 +109,8 @@ pub struct Auditor {
     pub deletions: Vec<Deletion>,
     /// Commits that a loop said were in the table.
     claimed: Vec<String>,
+    /// What a commit of maintenance that is under way does.
+    maintaining: BTreeMap<String, &'static str>,
 }
 
 impl Auditor {
@@ -111,6 +130,33 @@ impl Auditor {
                 }
             }
             RedriveEvent::Lost { .. } => self.counts.many("redrive lost", 1),
+        }
+    }
+
+    /// Hears one event of maintenance.
+    pub fn hear_maintain(&mut self, event: &MaintainEvent) {
+        match event {
+            MaintainEvent::CommitStarted { commit_id, files } => {
+                let what = if *files > 0 { "compaction" } else { "manifests clustered" };
+                self.maintaining.insert(commit_id.clone(), what);
+            }
+            MaintainEvent::Committed { commit_id, .. } => {
+                self.claimed.push(commit_id.clone());
+                if let Some(what) = self.maintaining.remove(commit_id) {
+                    self.counts.many(what, 1);
+                }
+            }
+            MaintainEvent::Lost { .. } => self.counts.many("maintain lost", 1),
+            MaintainEvent::Sweeping { files } => self.counts.many("swept", *files as u64),
+        }
+    }
+
+    /// Hears what a maintenance that came to its end has done.
+    pub fn maintained(&mut self, report: &Report) {
+        let done = &report.compaction;
+        let all = [("maintain conflict", done.conflicts), ("maintain unknown", done.unknowns)];
+        for (what, times) in all.into_iter().filter(|(_, times)| *times > 0) {
+            self.counts.many(what, times);
         }
     }
 
@@ -147,8 +193,18 @@ impl Auditor {
 
 /// The live data files of the current snapshot.
 pub async fn live_entries(lake: &Lake, base: &Base) -> Result<Vec<ManifestEntryRef>, String> {
+    match base.metadata().current_snapshot() {
+        Some(snapshot) => entries(lake, base, snapshot).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+async fn entries(
+    lake: &Lake,
+    base: &Base,
+    snapshot: &Snapshot,
+) -> Result<Vec<ManifestEntryRef>, String> {
     let metadata = base.metadata();
-    let Some(snapshot) = metadata.current_snapshot() else { return Ok(Vec::new()) };
     let read = async |path: &str| {
         let input = lake.io.new_input(path).map_err(|e| e.to_string())?;
         input.read().await.map_err(|e| format!("{path}: {e}"))
@@ -168,6 +224,24 @@ pub async fn live_entries(lake: &Lake, base: &Base) -> Result<Vec<ManifestEntryR
     Ok(live)
 }
 
+/// Fails unless everything is there that any standing snapshot refers to.
+async fn nothing_is_missing(lake: &Lake, base: &Base) -> Result<(), String> {
+    let mut seen = BTreeSet::new();
+    for snapshot in base.metadata().snapshots() {
+        for entry in entries(lake, base, snapshot).await? {
+            if !seen.insert(entry.file_path().to_string()) {
+                continue;
+            }
+            let input = lake.io.new_input(entry.file_path()).map_err(|e| e.to_string())?;
+            if !input.exists().await.map_err(|e| e.to_string())? {
+                let (path, id) = (entry.file_path(), snapshot.snapshot_id());
+                return Err(format!("{path} is gone, and snapshot {id} refers to it"));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Checks the table against the broker's log.
 pub async fn check(
     lake: Arc<Lake>,
@@ -179,6 +253,7 @@ pub async fn check(
     let base = lake.table(&table).await.map_err(|e| e.to_string())?;
     let base = base.ok_or("the table is gone")?;
     let progress = base.progress().map_err(|e| e.to_string())?;
+    nothing_is_missing(&lake, &base).await?;
     for commit in &auditor.borrow().claimed {
         if !pointer.ever_committed(commit) {
             return Err(format!("commit {commit} was claimed and never landed"));

@@ -59,6 +59,20 @@ impl Clock for SimClock {
     }
 }
 
+/// A clock that is wrong: so many ms ahead.
+#[derive(Debug)]
+pub struct Ahead(pub SimClock, pub i64);
+
+impl Clock for Ahead {
+    fn now_ms(&self) -> i64 {
+        self.0.now() + self.1
+    }
+
+    fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
+        Clock::sleep(&self.0, time)
+    }
+}
+
 /// Ids out of the seed's stream.
 #[derive(Debug)]
 struct SimIds(Rng);

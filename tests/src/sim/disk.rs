@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use weir_catalog::storage::{Disk, Entry, Stat};
@@ -38,7 +37,6 @@ pub struct SimDisk {
     state: Arc<Mutex<State>>,
     file_sync: bool,
     folder_sync: bool,
-    healed: Arc<AtomicBool>,
 }
 
 impl SimDisk {
@@ -48,8 +46,7 @@ impl SimDisk {
         for names in [&mut state.now, &mut state.synced] {
             names.folders.extend(["/", super::store::WAREHOUSE].map(PathBuf::from));
         }
-        let healed = Arc::default();
-        SimDisk { state: Arc::new(Mutex::new(state)), file_sync, folder_sync, healed }
+        SimDisk { state: Arc::new(Mutex::new(state)), file_sync, folder_sync }
     }
 
     /// Power cut: unsynced names survive or not, as the seed says; unsynced contents are cut short.
@@ -77,16 +74,6 @@ impl SimDisk {
             file.synced = Some(file.now.clone());
         }
         (state.now, state.synced) = (kept.clone(), kept);
-    }
-
-    /// No more faults from the store above.
-    pub fn heal(&self) {
-        self.healed.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether faults are over.
-    pub fn is_healed(&self) -> bool {
-        self.healed.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

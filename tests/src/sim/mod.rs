@@ -1,9 +1,11 @@
 //! Seeded simulation of ingest: the real loop and the real commit layer on a fake broker, clock, disk
 //! and pointer, driven by one seed on one thread.
 //!
-//! - [`rng`]: the seed's stream of choices. - [`clock`]: virtual time, and ids. - [`disk`]: a disk that
-//!   forgets what was not synced. - [`store`]: an object store over it that is slow and fails.
-//! - [`pointer`]: a catalog whose answers get lost. - [`broker`]: a topic, and a group that rebalances.
+//! - [`rng`]: the seed's stream of choices. - [`clock`]: virtual time, and ids. - [`faults`]: what fails.
+//! - [`disk`]: a disk that forgets what was not synced. - [`store`]: an object store over it that is slow
+//!   and fails. - [`bucket`]: S3, which does late what it was not heard of to do.
+//! - [`pointer`]: a catalog whose answers get lost. - [`rest`]: one that writes metadata itself.
+//! - [`place`]: which of these a lake is on. - [`broker`]: a topic, and a group that rebalances.
 //! - [`format`]: data files as lines of text. - [`foreign`]: another engine that commits in between.
 //! - [`world`]: the driver: processes, faults, time. - [`audit`]: what must hold in the end.
 //!
@@ -11,11 +13,15 @@
 
 pub mod audit;
 pub mod broker;
+pub mod bucket;
 pub mod clock;
 pub mod disk;
+pub mod faults;
 pub mod foreign;
 pub mod format;
+pub mod place;
 pub mod pointer;
+pub mod rest;
 pub mod rng;
 pub mod store;
 pub mod world;

@@ -11,59 +11,30 @@ use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
-use weir_catalog::backend::PointerBackend;
-use weir_catalog::encode::{FileFormat, ParquetFormat};
-use weir_catalog::env::Env;
-use weir_catalog::storage::{SyncedStore, Warehouse, file_io};
-use weir_catalog::{Lake, LakeOptions};
+use weir_catalog::storage::SyncedStore;
 
 use super::disk::SimDisk;
-use super::format::LineFormat;
-use super::pointer::SimPointer;
-use super::rng::Rng;
+use super::faults::Faults;
 use super::turn;
 
-/// Where the simulated lake stands.
+/// Where a lake on the disk stands.
 pub const WAREHOUSE: &str = "/lake";
 
-/// A lake as one process sees it.
-pub fn lake(disk: &SimDisk, pointer: &SimPointer, env: Env, rng: &Rng, parquet: bool) -> Arc<Lake> {
-    let warehouse = Warehouse::Local(WAREHOUSE.into());
-    let synced = SyncedStore::new(Arc::new(disk.clone()), WAREHOUSE);
-    let store = SimStore { inner: synced, disk: disk.clone(), env: env.clone(), rng: rng.clone() };
-    let store: Arc<dyn ObjectStore> = Arc::new(store);
-    let io = file_io(store.clone(), warehouse.clone());
-    let backend = Arc::new(PointerBackend::new(pointer.clone(), io.clone(), env.clone()));
-    let format: Arc<dyn FileFormat> =
-        if parquet { Arc::new(ParquetFormat::default()) } else { Arc::new(LineFormat) };
-    let options = LakeOptions {
-        snapshots_max: 12,
-        metadata_log_max: 3,
-        attempts_max: 5,
-        ..LakeOptions::default()
-    };
-    Arc::new(Lake { env, store, io, backend, warehouse, options, format })
-}
-
+/// The disk as one process sees it.
 #[derive(Debug)]
-struct SimStore {
+pub struct SimStore {
     inner: SyncedStore,
-    disk: SimDisk,
-    env: Env,
-    rng: Rng,
+    faults: Faults,
 }
 
 impl SimStore {
-    async fn slow(&self) {
-        turn().await;
-        if !self.disk.is_healed() && self.rng.one_in(30) {
-            let wait = std::time::Duration::from_millis(self.rng.below(3_000));
-            self.env.clock.sleep(wait).await;
-        }
+    /// A process's own syncing store.
+    pub fn new(disk: &SimDisk, faults: Faults) -> SimStore {
+        SimStore { inner: SyncedStore::new(Arc::new(disk.clone()), WAREHOUSE), faults }
     }
 
     fn fail(&self, times: u64) -> Result<()> {
-        if !self.disk.is_healed() && self.rng.one_in(times) {
+        if self.faults.one_in(times) {
             return Err(Error::Generic { store: "SimStore", source: "the disk is tired".into() });
         }
         Ok(())
@@ -84,7 +55,7 @@ impl ObjectStore for SimStore {
         payload: PutPayload,
         options: PutOptions,
     ) -> Result<PutResult> {
-        self.slow().await;
+        self.faults.slow(30, 3_000).await;
         self.fail(400)?;
         let result = self.inner.put_opts(location, payload, options).await;
         turn().await;
@@ -101,7 +72,7 @@ impl ObjectStore for SimStore {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.slow().await;
+        self.faults.slow(30, 3_000).await;
         self.fail(1_500)?;
         self.inner.get_opts(location, options).await
     }

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll, Waker};
 
 use weir_catalog::Lake;
+use weir_catalog::maintain::{Maintain, MaintainEvent, MaintainOptions};
 use weir_contract::contract::Contract;
 use weir_contract::names::TableName;
 use weir_contract::progress::{Progress, Steps, Verdict};
@@ -21,16 +22,23 @@ use super::audit::{self, Auditor};
 use super::broker::{Broker, Entry};
 use super::clock::{self, SimClock};
 use super::disk::SimDisk;
+use super::faults::Faults;
 use super::foreign;
-use super::pointer::SimPointer;
+use super::place::{Place, Where, Who};
 use super::rng::Rng;
-use super::store;
 
 /// Processes that fight over the topic.
 const PROCESSES: usize = 2;
-/// Redrives that may run at the same time.
+/// Redrives, and after them maintenances, that may run at the same time.
 const REDRIVES: usize = 2;
-/// Turns of chaos; then faults end and everything must come to rest.
+const SIDES: usize = REDRIVES + 2;
+/// Steps that one of them goes on by at most when it is its turn.
+const STEPS: u64 = 16;
+/// Bytes that a maintenance may take.
+const MAINTAIN_MEMORY: usize = 64 << 20;
+/// More than the sweep wants between two looks at a file of nobody's, ms.
+const DAY_MS: i64 = 25 * 60 * 60 * 1_000;
+/// Turns of chaos, and twice as many with Parquet; then faults end and everything must come to rest.
 const CHAOS_TURNS: usize = 2_500;
 /// Turns within which it must.
 const REST_TURNS: usize = 60_000;
@@ -53,6 +61,8 @@ pub enum Careless {
     FolderSync,
     /// Producers' clocks are further behind than coverage allows for.
     Clock,
+    /// Each maintenance takes it for a day later than the one before: its sweep does not wait.
+    Sweep,
 }
 
 /// How one simulation is run.
@@ -60,8 +70,11 @@ pub enum Careless {
 pub struct Options {
     /// Which guard is missing.
     pub careless: Careless,
-    /// Real Parquet files, and redrives by a corrected contract that run beside ingest and each other.
+    /// Real Parquet files; then redrives by a corrected contract and maintenance run beside ingest and
+    /// each other, and days pass.
     pub parquet: bool,
+    /// Where the lake is.
+    pub at: Where,
 }
 
 /// What a simulation did, if it went well.
@@ -73,7 +86,8 @@ pub struct Outcome {
     pub counts: audit::Counts,
 }
 
-type Redriving = Pin<Box<dyn Future<Output = Result<(), String>>>>;
+/// A redrive or a maintenance.
+type Side = Pin<Box<dyn Future<Output = Result<(), String>>>>;
 type Task = Pin<Box<dyn Future<Output = (Report, Result<(), IngestError>)>>>;
 
 struct Process {
@@ -87,15 +101,17 @@ pub struct World {
     rng: Rng,
     clock: SimClock,
     broker: Broker,
-    disk: SimDisk,
-    pointer: SimPointer,
+    faults: Faults,
+    place: Place,
     contract: Arc<Contract>,
     options: Options,
     auditor: Rc<RefCell<Auditor>>,
     trace: Rc<RefCell<Vec<String>>>,
     processes: Vec<Process>,
     foreign: Option<Pin<Box<dyn Future<Output = ()>>>>,
-    redrives: [Option<Redriving>; REDRIVES],
+    sides: [Option<Side>; SIDES],
+    /// How wrong the clock of the last maintenance was.
+    ahead_ms: i64,
     produced: u64,
 }
 
@@ -121,24 +137,28 @@ pub fn run(seed: u64, options: Options) -> Result<Outcome, Failure> {
     );
     let auditor = Rc::new(RefCell::new(Auditor::default()));
     let silence_is_yes = options.careless == Careless::UnknownRule;
-    let pointer = SimPointer::new(clock.clone(), rng.clone(), disk.clone(), silence_is_yes);
+    let faults = Faults::new(clock.clone(), rng.clone());
+    let env = clock::env(&clock, &rng);
+    let place = Place::new(options.at, disk, &faults, env, silence_is_yes);
     let mut world = World {
         rng,
         clock,
         broker,
-        disk,
-        pointer,
+        faults,
+        place,
         contract: Arc::new(super::format::contract()),
         options,
         auditor,
         trace: Rc::default(),
         processes: (0..PROCESSES).map(|_| Process { task: None, wakes_ms: 0 }).collect(),
         foreign: None,
-        redrives: Default::default(),
+        sides: Default::default(),
+        ahead_ms: 0,
         produced: 0,
     };
     let result = world.chaos().and_then(|()| world.rest());
-    let (trace, counts) = (world.trace.take(), world.auditor.borrow().counts.clone());
+    let (trace, mut counts) = (world.trace.take(), world.auditor.borrow().counts.clone());
+    counts.add(&world.faults.counts());
     match result {
         Ok(()) => Ok(Outcome { trace, counts }),
         Err(why) => Err(Failure { why, trace }),
@@ -147,7 +167,8 @@ pub fn run(seed: u64, options: Options) -> Result<Outcome, Failure> {
 
 impl World {
     fn chaos(&mut self) -> Result<(), String> {
-        for _ in 0..CHAOS_TURNS {
+        let turns = if self.options.parquet { 2 * CHAOS_TURNS } else { CHAOS_TURNS };
+        for _ in 0..turns {
             self.clock.advance(self.rng.below(15) as i64);
             self.happen();
             self.poll_one()?;
@@ -182,8 +203,8 @@ impl World {
         }
         if one_in(1_200) {
             self.processes.iter_mut().for_each(|process| process.task = None);
-            (self.foreign, self.redrives) = (None, Default::default());
-            self.disk.crash(&self.rng);
+            (self.foreign, self.sides) = (None, Default::default());
+            self.place.power_cut(&self.rng);
             self.note("power cut".into(), "power cut");
         }
         if one_in(800) {
@@ -195,7 +216,7 @@ impl World {
             self.note("client reset".into(), "client reset");
         }
         if one_in(60) && self.foreign.is_none() {
-            let lake = self.lake();
+            let lake = self.lake(Who::Foreign);
             let context = foreign::Context {
                 lake,
                 table: table(),
@@ -207,24 +228,34 @@ impl World {
             self.foreign = Some(Box::pin(foreign::act(context)));
         }
         if self.options.parquet {
-            (0..REDRIVES).for_each(|index| self.redrive_or_kill(index));
+            (0..SIDES).for_each(|index| self.begin_or_kill(index));
+            if one_in(600) {
+                // Another engine that takes longer than a day for one commit is not safe beside a sweep.
+                self.foreign = None;
+                self.clock.advance(DAY_MS);
+                self.note("a day passes".into(), "a day passes");
+            }
         }
     }
 
-    fn redrive_or_kill(&mut self, index: usize) {
-        if self.redrives[index].is_none() {
+    fn begin_or_kill(&mut self, index: usize) {
+        let (redrives, kill) = (index < REDRIVES, if index < REDRIVES { 2_400 } else { 400 });
+        if self.sides[index].is_none() {
             if self.rng.one_in(20) {
-                self.redrives[index] = Some(self.redrive());
+                let side = if redrives { self.redrive() } else { self.maintain() };
+                self.sides[index] = Some(side);
             }
-        } else if self.rng.one_in(2_400) {
-            self.redrives[index] = None;
-            self.note("redrive crash".into(), "redrive crash");
+        } else if self.rng.one_in(kill) {
+            self.sides[index] = None;
+            let what = if redrives { "redrive crash" } else { "maintain crash" };
+            self.note(what.into(), what);
         }
     }
 
     /// Everything that is rejected, by the corrected contract.
-    fn redrive(&self) -> Redriving {
-        let (lake, auditor, trace) = (self.lake(), self.auditor.clone(), self.trace.clone());
+    fn redrive(&mut self) -> Side {
+        let (lake, auditor, trace) =
+            (self.lake(Who::Weir), self.auditor.clone(), self.trace.clone());
         Box::pin(async move {
             let redrive = Redrive {
                 lake: &lake,
@@ -242,11 +273,40 @@ impl World {
         })
     }
 
+    /// All of maintenance, however young a file is.
+    fn maintain(&mut self) -> Side {
+        let mut env = clock::env(&self.clock, &self.rng);
+        if self.options.careless == Careless::Sweep {
+            self.ahead_ms += DAY_MS;
+            env.clock = Arc::new(clock::Ahead(self.clock.clone(), self.ahead_ms));
+        }
+        let lake = self.place.lake(env, self.options.parquet, Who::Weir);
+        let (auditor, trace) = (self.auditor.clone(), self.trace.clone());
+        let age_min = std::time::Duration::ZERO;
+        Box::pin(async move {
+            let mut listen = |event: &MaintainEvent| {
+                trace.borrow_mut().push(format!("maintain {event}"));
+                auditor.borrow_mut().hear_maintain(event);
+            };
+            let maintain = Maintain {
+                lake: &lake,
+                table: table(),
+                options: MaintainOptions { memory_bytes: MAINTAIN_MEMORY, age_min },
+                dry_run: false,
+                until_ms: None,
+                shutdown: Arc::new(AtomicBool::new(false)),
+                listen: &mut listen,
+            };
+            let (report, result) = maintain.run().await;
+            auditor.borrow_mut().maintained(&report);
+            result.map_err(|e| e.to_string())
+        })
+    }
+
     /// Faults end; one process after another must bring the table to the topic's end.
     fn rest(&mut self) -> Result<(), String> {
-        self.pointer.heal();
-        self.disk.heal();
-        (self.foreign, self.redrives) = (None, Default::default());
+        self.faults.heal();
+        (self.foreign, self.sides) = (None, Default::default());
         for process in &mut self.processes {
             process.task = None;
             process.wakes_ms = 0;
@@ -262,6 +322,7 @@ impl World {
                 result.map_err(|e| format!("the last run stopped: {e}"))?;
                 self.trace.borrow_mut().push(format!("end {report:?}"));
                 self.redrive_the_rest()?;
+                self.maintain_the_rest()?;
                 return self.audit();
             }
         }
@@ -273,31 +334,49 @@ impl World {
             return Ok(());
         }
         // Once while hardly an answer comes from the catalog, however that ends; then to its end.
-        self.pointer.trouble(true);
-        let result = self.redrive_alone()?;
+        self.faults.trouble(true);
+        let result = self.alone(Self::redrive)?;
         self.trace.borrow_mut().push(format!("redrive in trouble ended: {result:?}"));
-        self.pointer.trouble(false);
-        self.redrive_alone()?.map_err(|e| format!("the last redrive stopped: {e}"))
+        self.faults.trouble(false);
+        self.alone(Self::redrive)?.map_err(|e| format!("the last redrive stopped: {e}"))
     }
 
-    fn redrive_alone(&mut self) -> Result<Result<(), String>, String> {
-        let mut redrive = self.redrive();
+    /// The same; then what is of nobody's is seen, and a day later swept away.
+    fn maintain_the_rest(&mut self) -> Result<(), String> {
+        if !self.options.parquet {
+            return Ok(());
+        }
+        self.faults.trouble(true);
+        let result = self.alone(Self::maintain)?;
+        self.trace.borrow_mut().push(format!("maintenance in trouble ended: {result:?}"));
+        self.faults.trouble(false);
+        for _ in 0..2 {
+            let done = self.alone(Self::maintain)?;
+            done.map_err(|e| format!("the last maintenance stopped: {e}"))?;
+            self.clock.advance(DAY_MS);
+        }
+        Ok(())
+    }
+
+    /// Runs a redrive or a maintenance to its end, with nothing beside it.
+    fn alone(&mut self, begin: impl Fn(&mut Self) -> Side) -> Result<Result<(), String>, String> {
+        let mut side = begin(self);
         for _ in 0..REST_TURNS {
             self.clock.advance(5);
-            if let Poll::Ready(result) = poll(&mut redrive) {
+            if let Poll::Ready(result) = poll(&mut side) {
                 return Ok(result);
             }
         }
-        Err(format!("the last redrive did not end within {REST_TURNS} turns"))
+        Err(format!("a last redrive or maintenance did not end within {REST_TURNS} turns"))
     }
 
     fn audit(&mut self) -> Result<(), String> {
-        let lake = self.lake();
+        let lake = self.lake(Who::Weir);
         let mut check = Box::pin(audit::check(
             lake,
             table(),
             self.broker.clone(),
-            self.pointer.clone(),
+            self.place.pointer.clone(),
             self.auditor.clone(),
         ));
         loop {
@@ -309,15 +388,19 @@ impl World {
     }
 
     fn poll_one(&mut self) -> Result<(), String> {
-        let others = if self.options.parquet { 1 + REDRIVES } else { 1 };
+        let others = if self.options.parquet { 1 + SIDES } else { 1 };
         let index = self.rng.below((PROCESSES + others) as u64) as usize;
         if index > PROCESSES {
-            let redrive = &mut self.redrives[index - PROCESSES - 1];
-            if let Some(task) = redrive
-                && let Poll::Ready(result) = poll(task)
-            {
-                *redrive = None;
-                self.trace.borrow_mut().push(format!("redrive ended: {result:?}"));
+            let index = index - PROCESSES - 1;
+            // They have much to read: it must not take the whole time that there is.
+            for _ in 0..=self.rng.below(STEPS) {
+                if let Some(task) = &mut self.sides[index]
+                    && let Poll::Ready(result) = poll(task)
+                {
+                    self.sides[index] = None;
+                    let what = if index < REDRIVES { "redrive" } else { "maintain" };
+                    self.trace.borrow_mut().push(format!("{what} ended: {result:?}"));
+                }
             }
             return Ok(());
         }
@@ -347,7 +430,7 @@ impl World {
     }
 
     fn process(&self, until: Until) -> Task {
-        let lake = self.lake();
+        let lake = self.lake(Who::Weir);
         let broker = self.broker.clone();
         let contract = self.contract.clone();
         let (auditor, trace) = (self.auditor.clone(), self.trace.clone());
@@ -390,14 +473,8 @@ impl World {
         })
     }
 
-    fn lake(&self) -> Arc<Lake> {
-        store::lake(
-            &self.disk,
-            &self.pointer,
-            clock::env(&self.clock, &self.rng),
-            &self.rng,
-            self.options.parquet,
-        )
+    fn lake(&self, who: Who) -> Arc<Lake> {
+        self.place.lake(clock::env(&self.clock, &self.rng), self.options.parquet, who)
     }
 
     /// A few records, good and bad, and offsets without one.

@@ -34,6 +34,13 @@ impl GlueServer {
         Ok(GlueServer { tap, databases })
     }
 
+    /// The metadata file that a table's entry names.
+    pub fn pointer(&self, database: &str, table: &str) -> Option<String> {
+        let databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
+        let (entry, _) = databases.get(database)?.get(table)?;
+        entry["Parameters"]["metadata_location"].as_str().map(str::to_string)
+    }
+
     /// Changes a table's entry behind everybody's back, as another engine's update.
     pub fn meddle(&self, database: &str, table: &str, change: impl FnOnce(&mut Value)) {
         let mut databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);

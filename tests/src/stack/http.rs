@@ -37,7 +37,8 @@ pub struct Reply {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
-    /// What a HEAD request would have as its body.
+    /// The length that is told, if it is not the body's: what a HEAD request would have, or more than
+    /// comes before the connection breaks.
     pub length: Option<usize>,
 }
 
@@ -105,6 +106,10 @@ fn serve(stream: TcpStream, handler: &Handler) -> io::Result<()> {
             bytes.extend_from_slice(&reply.body);
         }
         writer.write_all(&bytes)?;
+        if !head && length > reply.body.len() {
+            // The rest never comes.
+            return Ok(());
+        }
     }
     Ok(())
 }

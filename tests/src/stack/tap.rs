@@ -19,23 +19,33 @@ pub enum Fault {
     CutBefore,
     /// It is done, and the connection breaks without an answer.
     CutAfter,
+    /// It is done, and the connection breaks in the middle of the answer.
+    CutWithin,
     /// It is done, and the answer is this one all the same.
     LieAfter(u16, String),
+    /// The connection breaks, and it is done so much later.
+    Late(Duration),
     /// It is done, and the answer comes so much later.
     Slow(Duration),
 }
+
+/// What calls meet that nobody named: by their action, at each of them.
+type Weather = dyn FnMut(&str) -> Option<Fault> + Send;
 
 #[derive(Default)]
 struct State {
     calls: Vec<String>,
     /// By action, in order.
     faults: VecDeque<(String, Fault)>,
+    weather: Option<Box<Weather>>,
 }
 
 impl State {
     fn take(&mut self, action: &str) -> Option<Fault> {
-        let at = self.faults.iter().position(|(of, _)| of == action)?;
-        self.faults.remove(at).map(|(_, fault)| fault)
+        match self.faults.iter().position(|(of, _)| of == action) {
+            Some(at) => self.faults.remove(at).map(|(_, fault)| fault),
+            None => self.weather.as_mut()?(action),
+        }
     }
 }
 
@@ -55,7 +65,7 @@ impl Tap {
     /// Over a stand-in of our own.
     pub fn on(answer: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Result<Tap> {
         let state: Arc<Mutex<State>> = Arc::default();
-        let noted = state.clone();
+        let (noted, answer) = (state.clone(), Arc::new(answer));
         let server = HttpServer::start(move |request| {
             let action = action(&request);
             let fault = {
@@ -63,29 +73,8 @@ impl Tap {
                 state.calls.push(action.clone());
                 state.take(&action)
             };
-            let plain = |status, body: String| Reply {
-                status,
-                body: body.into_bytes(),
-                ..Reply::default()
-            };
-            match fault {
-                None => answer(&request),
-                Some(Fault::Refuse(status, body)) => Some(plain(status, body)),
-                Some(Fault::CutBefore) => None,
-                Some(Fault::CutAfter) => {
-                    answer(&request);
-                    None
-                }
-                Some(Fault::LieAfter(status, body)) => {
-                    answer(&request);
-                    Some(plain(status, body))
-                }
-                Some(Fault::Slow(wait)) => {
-                    let reply = answer(&request);
-                    std::thread::sleep(wait);
-                    reply
-                }
-            }
+            let Some(fault) = fault else { return answer(&request) };
+            suffer(fault, request, &answer)
         })?;
         Ok(Tap { server, state })
     }
@@ -98,6 +87,16 @@ impl Tap {
     /// The next call of `action`, for example `glue:UpdateTable`, meets this.
     pub fn fault(&self, action: &str, fault: Fault) {
         lock(&self.state).faults.push_back((action.into(), fault));
+    }
+
+    /// From now on each call that no fault was named for meets what this says of its action.
+    pub fn weather(&self, weather: impl FnMut(&str) -> Option<Fault> + Send + 'static) {
+        lock(&self.state).weather = Some(Box::new(weather));
+    }
+
+    /// No more weather.
+    pub fn calm(&self) {
+        lock(&self.state).weather = None;
     }
 
     /// The actions of all calls so far, in order.
@@ -113,6 +112,47 @@ impl Tap {
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A call with its fault: what is done, and what is answered.
+fn suffer(
+    fault: Fault,
+    request: Request,
+    answer: &Arc<impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static>,
+) -> Option<Reply> {
+    let plain =
+        |status, body: String| Reply { status, body: body.into_bytes(), ..Reply::default() };
+    match fault {
+        Fault::Refuse(status, body) => Some(plain(status, body)),
+        Fault::CutBefore => None,
+        Fault::CutAfter => {
+            answer(&request);
+            None
+        }
+        Fault::CutWithin => {
+            let mut reply = answer(&request)?;
+            reply.length = Some(reply.length.unwrap_or(reply.body.len()));
+            reply.body.truncate(reply.body.len() / 2);
+            Some(reply)
+        }
+        Fault::LieAfter(status, body) => {
+            answer(&request);
+            Some(plain(status, body))
+        }
+        Fault::Late(wait) => {
+            let answer = answer.clone();
+            std::thread::spawn(move || {
+                std::thread::sleep(wait);
+                answer(&request);
+            });
+            None
+        }
+        Fault::Slow(wait) => {
+            let reply = answer(&request);
+            std::thread::sleep(wait);
+            reply
+        }
+    }
 }
 
 /// The IAM action that a request needs, or the call of a REST catalog that it is.

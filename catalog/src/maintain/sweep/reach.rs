@@ -61,7 +61,10 @@ impl Reach {
         for statistics in metadata.partition_statistics_iter() {
             self.name(&statistics.statistics_path);
         }
-        for snapshot in metadata.snapshots() {
+        // One lake is always read in one order, which the library's map has not.
+        let mut snapshots: Vec<_> = metadata.snapshots().collect();
+        snapshots.sort_by_key(|snapshot| snapshot.sequence_number());
+        for snapshot in snapshots {
             self.add_snapshot(lake, metadata, snapshot, current).await?;
         }
         Ok(())
