@@ -42,7 +42,7 @@ enum Instead {
 use Instead::{Elsewhere, Run, Stopped};
 
 /// Commands that do not simply run: page, command, what happens instead, why.
-const SPECIAL: [(&str, &str, Instead, &str); 14] = [
+const SPECIAL: [(&str, &str, Instead, &str); 16] = [
     (
         "README.md",
         "jobs/quickstart",
@@ -97,6 +97,12 @@ const SPECIAL: [(&str, &str, Instead, &str); 14] = [
     ),
     (
         "bench/README.md",
+        "target/release/weir-bench commits --caps 500 --maintain-every 60",
+        Run("weir-bench commits --commits 62 --caps 5 --maintain-every 60"),
+        "its figures take minutes",
+    ),
+    (
+        "bench/README.md",
         "target/release/weir-bench compact",
         Run("weir-bench compact --files 6 --rows 200"),
         "its figures take minutes",
@@ -106,6 +112,12 @@ const SPECIAL: [(&str, &str, Instead, &str); 14] = [
         "python bench/marts.py target/release/weir 127.0.0.1:9092 /tmp/weir-marts",
         Elsewhere,
         "it takes minutes; the suite dbt makes such lakes and runs the same project",
+    ),
+    (
+        "bench/README.md",
+        "python bench/windows.py target/release/weir target/release/weir-stack /tmp/weir-windows",
+        Elsewhere,
+        "it takes minutes and gigabytes; the suite increments checks what increments read",
     ),
 ];
 
