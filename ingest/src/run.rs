@@ -208,14 +208,20 @@ impl<'a, S: Source> Run<'a, S> {
         }
         let now = self.table().await?;
         self.looked_at_ms = self.now_ms();
+        self.stand_on(now).await?;
+        if self.covered_at_ms.is_none_or(|at_ms| self.now_ms() - at_ms >= IDLE_COVER_MS) {
+            self.cover().await?;
+        }
+        Ok(())
+    }
+
+    /// Goes on from this version of the table; where it was rolled back, from its heads.
+    async fn stand_on(&mut self, now: Base) -> Result<(), IngestError> {
         if self.went_back(&now)? {
             self.abandon("the table was rolled back");
             return self.restart().await;
         }
         self.base = now;
-        if self.covered_at_ms.is_none_or(|at_ms| self.now_ms() - at_ms >= IDLE_COVER_MS) {
-            self.cover().await?;
-        }
         Ok(())
     }
 

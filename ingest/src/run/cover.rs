@@ -1,5 +1,7 @@
 //! What a run knows of its topic: whether it is the same, and up to when the table holds all of it.
 
+use std::collections::BTreeMap;
+
 use weir_contract::coverage::{Coverage, Covered};
 
 use super::Run;
@@ -29,12 +31,13 @@ impl<S: Source> Run<'_, S> {
         let asked_ms = self.now_ms();
         // Without an answer less is known, no more.
         let marks = self.stream.source.watermarks(&partitions).await.unwrap_or_default();
+        let marks: BTreeMap<i32, Watermarks> =
+            marks.into_iter().map(|mark| (mark.partition, mark)).collect();
         let progress = self.base.progress()?;
         let head = |n: i32| progress.head(&source, n).unwrap_or(0);
         let covered = partitions.iter().map(|n| {
             let (until, read_ms) = self.batch.position(*n).unwrap_or((head(*n), None));
-            let mark = marks.iter().find(|mark| mark.partition == *n);
-            (*n, covered(until, read_ms, mark, asked_ms))
+            (*n, covered(until, read_ms, marks.get(n), asked_ms))
         });
         let partitions = covered.collect();
         self.covered_at_ms = Some(asked_ms);
@@ -44,8 +47,9 @@ impl<S: Source> Run<'_, S> {
     /// Writes down what is known of the topic, without a snapshot. Nothing may be on its way into the table.
     pub(super) async fn cover(&mut self) -> Result<(), IngestError> {
         let coverage = self.coverage().await?;
-        self.base = self.stream.lake.cover(self.base.clone(), &coverage).await?;
-        Ok(())
+        // Others may have moved the table meanwhile.
+        let now = self.stream.lake.cover(self.base.clone(), &coverage).await?;
+        self.stand_on(now).await
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use weir_catalog::Lake;
+use weir_contract::class::ErrorClass;
 use weir_transforms::compile::iceberg_type;
 use weir_transforms::data_test;
 
@@ -107,9 +108,11 @@ async fn unportable(
     let engine = models.runner(lake).engine().await.map_err(Failure::catalog)?;
     let mut found = BTreeSet::new();
     for name in chosen {
-        // What reads a table that has not been built has no plan over files yet.
-        if let Ok(tables) = engine.unportable(&models.compiled[name].sql).await {
-            found.extend(tables.iter().map(ToString::to_string));
+        match engine.unportable(&models.compiled[name].sql).await {
+            Ok(tables) => found.extend(tables.iter().map(ToString::to_string)),
+            // What reads a table that has not been built has no plan over files yet.
+            Err(error) if error.class() == ErrorClass::BadConfig => {}
+            Err(error) => return Err(Failure::catalog(error)),
         }
     }
     Ok(found.into_iter().collect())
