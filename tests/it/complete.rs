@@ -62,6 +62,8 @@ fn quiet_and_not_ingested_differ() -> Result<()> {
     ensure!(quiet > began - TimeDelta::seconds(30) && quiet < Utc::now(), "{quiet}");
     wait(&lab, began)?.expect(75)?.says(&["mart.beats has not been built", "weir run"])?;
 
+    // Times are shown in whole seconds.
+    std::thread::sleep(Duration::from_millis(1_100));
     lab.produce(0, 40)?;
     lab.ingest(&[])?;
     lab.weir(&["run"])?.expect(0)?;
