@@ -153,8 +153,8 @@ def core(asked, kafka):
         + SYMBOLS.format("{{ ref('stg_trades') }}")
     )
     lake.load(records, 1, END_MS, 24)
+    # Not compacted: the folder then holds the table's files and no others.
     lake.weir("ingest", "--until-latest")
-    lake.weir("maintain", "raw.trades")
     print(f"\n{records} trades of one day, one core, medians of {asked.runs}")
     print("| what | trades per second | CPU-s per million | RSS MiB |\n| --- | --- | --- | --- |")
     files = lake.folder / "lake/raw/trades/data"

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use datafusion::prelude::{ParquetReadOptions, SessionContext};
+use futures::TryStreamExt;
 
 use crate::usage::Meter;
 
@@ -22,7 +23,12 @@ pub fn run(args: &Args) -> Result<()> {
         let context = SessionContext::new();
         let folder = args.folder.to_str().context("a folder whose name is not UTF-8")?;
         context.register_parquet("files", folder, ParquetReadOptions::default()).await?;
-        anyhow::Ok(context.sql(&args.sql).await?.count().await?)
+        let mut batches = context.sql(&args.sql).await?.execute_stream().await?;
+        let mut rows = 0;
+        while let Some(batch) = batches.try_next().await? {
+            rows += batch.num_rows();
+        }
+        anyhow::Ok(rows)
     })?;
     println!("{}", serde_json::to_string(&meter.stop(rows as u64)?)?);
     Ok(())
