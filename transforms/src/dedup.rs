@@ -8,39 +8,34 @@ use weir_contract::names::column;
 use crate::lint::RECORD_ID;
 
 /// The SQL that leaves out every row of `sql` for which there is another with the same `identity`,
-/// at most a day away, that comes before it.
+/// at most a day away, that comes before it. A row whose identity has a null is like no other.
 ///
-/// Of the rows of one identity and day only the first can survive, and it does unless that of the
-/// day before or of the day after comes before it: each looks at two neighbours, not at all rows.
+/// Nearly all events come once, and cost a look at their identity only: what was seen before is
+/// sought among the rows of the few identities that come twice.
 pub fn deduplicated(sql: &str, identity: &[String], schema: &Schema) -> String {
-    let columns: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
-    let (columns, identity) = (columns.join(", "), identity.join(", "));
+    let columns: Vec<String> = schema.fields().iter().map(|f| format!("m.{}", f.name())).collect();
+    let same = |of: &str, columns: &[&str]| -> String {
+        let one = |name: &&str| format!("{of}.{name} = m.{name}");
+        columns.iter().map(one).collect::<Vec<_>>().join(" and ")
+    };
+    let names: Vec<&str> = identity.iter().map(String::as_str).collect();
     let [source, partition, offset] = RECORD_ID;
-    let neighbour = |function: &str, prefix: &str| {
-        let one = |name: &str, of: &str| format!("{function}({of}) over days as {prefix}_{name}");
-        [("day", "_day"), ("source", source), ("partition", partition), ("offset", offset)]
-            .map(|(name, of)| one(name, of))
-            .join(", ")
-    };
-    let first = |prefix: &str, day: &str| {
-        format!(
-            "coalesce({prefix}_day = _day {day} interval '1 day' and ({prefix}_source < {source} or \
-             {prefix}_source = {source} and ({prefix}_partition < {partition} or {prefix}_partition \
-             = {partition} and {prefix}_offset < {offset})), false)"
-        )
-    };
     // The model's own lines stay where they are, so that errors name them.
     format!(
-        "select {columns} from (select *, {before}, {after} from (select *, row_number() over \
-         (partition by {identity}, _day order by {source}, {partition}, {offset}) as _number from \
-         (select *, date_trunc('day', {time}) as _day from ({sql}\n) as model) as dated) as numbered \
-         where _number = 1 window days as (partition by {identity} order by _day)) as neighboured \
-         where not {is_later} and not {is_earlier}",
-        before = neighbour("lag", "_before"),
-        after = neighbour("lead", "_after"),
+        "with model as ({sql}\n), twice as (select {identity} from model group by {identity} having \
+         count(*) > 1), placed as (select {record}, {identity}, date_trunc('day', {time}) as _day, \
+         concat({source}, ' ', lpad(cast({partition} as varchar), 10, '0'), lpad(cast({offset} as varchar), \
+         19, '0')) as _place from (select m.* from twice as t inner join model as m on {of_twice}) as \
+         several), again as (select {record} from (select {record}, _place, min(_place) over (partition by \
+         {identity} order by _day range between interval '1 day' preceding and interval '1 day' following) as \
+         _first from placed) as compared where _first < _place) select {columns} from again as a right anti \
+         join model as m on {of_again}",
+        identity = names.join(", "),
+        record = RECORD_ID.join(", "),
+        columns = columns.join(", "),
         time = column::EVENT_TIME,
-        is_later = first("_before", "-"),
-        is_earlier = first("_after", "+"),
+        of_twice = same("t", &names),
+        of_again = same("a", &RECORD_ID),
     )
 }
 
