@@ -14,7 +14,7 @@ use weir_contract::reference::{Counts, Plan, Reference, Stated, plan, source};
 
 use crate::commit::{Change, Committed, Decision, Receipt, commit};
 use crate::create::reference_key;
-use crate::session::{SessionOptions, history};
+use crate::session::{explain, history};
 use crate::{Base, CatalogError, Lake, Result};
 
 /// The stage in summaries.
@@ -134,15 +134,15 @@ async fn append(
 async fn counting(lake: &Lake, base: &Base, reference: &Reference) -> Result<RecordBatch> {
     let schema = reference.schema();
     let key = reference_key(base).unwrap_or_default();
-    let context = history::session(lake, base, &key, &SessionOptions::default())?;
+    let context = history::session(lake, base, &key)?;
     let columns: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
     let frame = context.table("history").await.and_then(|h| h.select_columns(&columns));
     let mut stream = match frame {
-        Ok(frame) => frame.execute_stream().await.map_err(history::failed)?,
-        Err(e) => return Err(history::failed(e)),
+        Ok(frame) => frame.execute_stream().await.map_err(explain)?,
+        Err(e) => return Err(explain(e)),
     };
     let (mut batches, mut rows) = (Vec::new(), 0);
-    while let Some(batch) = stream.try_next().await.map_err(history::failed)? {
+    while let Some(batch) = stream.try_next().await.map_err(explain)? {
         rows += batch.num_rows();
         if rows > ROWS_MAX {
             return Err(CatalogError::bad_data(format!(

@@ -39,6 +39,8 @@ pub struct LakeOptions {
     pub attempts_max: u32,
     /// How long a commit asks a catalog that does not answer what became of it.
     pub unknown_wait_max: Duration,
+    /// Bytes that the sorts, joins and aggregations of one query may hold; beyond, they spill to disk or fail.
+    pub query_memory_max: usize,
     /// Make the warehouse's folder and the catalog where they are missing.
     pub create: bool,
 }
@@ -51,6 +53,7 @@ impl Default for LakeOptions {
             metadata_log_max: 20,
             attempts_max: 20,
             unknown_wait_max: Duration::from_secs(60),
+            query_memory_max: 512 << 20,
             create: true,
         }
     }

@@ -17,6 +17,7 @@ pub fn open(config: &Config, create: bool) -> Result<Lake, Failure> {
     let options = LakeOptions {
         snapshots_max: catalog.snapshots_max,
         ladder: catalog.ladder,
+        query_memory_max: config.query_memory_max,
         create,
         ..LakeOptions::default()
     };

@@ -120,10 +120,8 @@ impl Change<'_> {
             engine.add(&scratch(name), Arc::new(ViewTable::new(plan, None)))?;
         }
         let identity = &view.settings.dedup;
-        let same: Vec<String> = identity
-            .iter()
-            .map(|name| format!("(o.{name} is not distinct from n.{name})"))
-            .collect();
+        let same: Vec<String> =
+            identity.iter().map(|name| format!("o.{name} = n.{name}")).collect();
         let sql = format!(
             "select distinct date_trunc('hour', o.{time}) as at from {old} as o inner join (select \
              distinct {identity}, date_trunc('day', {time}) as _day from {new}) as n on {same} and \

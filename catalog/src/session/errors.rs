@@ -3,12 +3,12 @@
 use datafusion::common::DataFusionError;
 use weir_contract::class::ErrorClass;
 
-use super::SessionOptions;
 use crate::CatalogError;
 use crate::error::read_class;
 
-/// The class and the message of `error`, without DataFusion's layers around it.
-pub fn clean(error: DataFusionError, options: &SessionOptions) -> CatalogError {
+/// The class and the message of `error`, without DataFusion's layers around it. `memory_max` is the setting
+/// that bounds what it may hold.
+pub fn clean(error: DataFusionError, memory_max: &str) -> CatalogError {
     let root = innermost(&error);
     if let DataFusionError::External(external) = root {
         if let Some(ours) = external.downcast_ref::<CatalogError>() {
@@ -23,8 +23,7 @@ pub fn clean(error: DataFusionError, options: &SessionOptions) -> CatalogError {
         DataFusionError::ResourcesExhausted(what) => (
             ErrorClass::BadConfig,
             format!(
-                "the query needs more than its {} bytes of memory: {}",
-                options.memory_bytes,
+                "the query needs more memory than it may hold; raise `{memory_max}`, or ask for less at once: {}",
                 first_line(what)
             ),
         ),
@@ -112,7 +111,7 @@ mod tests {
     use super::*;
 
     fn cleaned(error: DataFusionError) -> (ErrorClass, String) {
-        let error = clean(error, &SessionOptions::default());
+        let error = clean(error, crate::session::QUERY_MEMORY);
         (error.class(), error.to_string())
     }
 

@@ -12,9 +12,9 @@ use datafusion::logical_expr::{Expr, ExprFunctionExt, LogicalPlanBuilder, ident,
 use datafusion::prelude::SessionContext;
 use weir_contract::names::{TableName, column};
 
-use super::{SessionOptions, errors, over};
+use super::{SessionOptions, explain, over};
 use crate::scan::IcebergProvider;
-use crate::{Base, CatalogError, Lake, Result};
+use crate::{Base, Lake, Result};
 
 /// The view over `table`, whose rows `provider` gives.
 pub fn view(
@@ -45,26 +45,11 @@ pub fn session(
     lake: &Lake,
     base: &Base,
     key: &[String],
-    options: &SessionOptions,
 ) -> Result<SessionContext> {
-    let outward = |e| errors::clean(e, options);
-    let context = over(lake, options)?;
+    let context = over(lake, &SessionOptions::default())?;
     let provider: Arc<dyn TableProvider> = Arc::new(IcebergProvider::new(lake, base, None)?);
-    context.register_table("loaded", provider.clone()).map_err(outward)?;
-    let view = view(&base.name, provider, key).map_err(outward)?;
-    context.register_table("history", view).map_err(outward)?;
+    context.register_table("loaded", provider.clone()).map_err(explain)?;
+    let view = view(&base.name, provider, key).map_err(explain)?;
+    context.register_table("history", view).map_err(explain)?;
     Ok(context)
-}
-
-/// An error of a query of such a session.
-pub fn failed(error: datafusion::error::DataFusionError) -> CatalogError {
-    failed_within(error, SessionOptions::default().memory_bytes)
-}
-
-/// An error of a query that may hold so many bytes.
-pub fn failed_within(
-    error: datafusion::error::DataFusionError,
-    memory_bytes: usize,
-) -> CatalogError {
-    errors::clean(error, &SessionOptions { memory_bytes, ..SessionOptions::default() })
 }

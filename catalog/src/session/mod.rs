@@ -2,7 +2,7 @@
 //! `ops.rejects`, and the rows of reference tables that count as views `ref.<name>_history`;
 //! reading only.
 
-mod errors;
+pub(crate) mod errors;
 pub(crate) mod history;
 pub mod inputs;
 mod names;
@@ -28,10 +28,12 @@ use weir_contract::names::{NAMESPACE_RAW, TableName};
 
 use crate::look::as_of::show_time;
 use crate::scan::STORE_URL;
-use crate::{CatalogError, Lake, Result};
+use crate::{CatalogError, Lake, LakeOptions, Result};
 
 /// The catalog under which SQL sees the lake.
 const CATALOG: &str = "weir";
+/// The setting that bounds the memory of queries.
+pub(crate) const QUERY_MEMORY: &str = "sql.memory_max";
 
 /// Which state of the tables a session reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +49,6 @@ pub enum At {
 /// Bounds of a session, and what it must be told.
 #[derive(Debug, Clone)]
 pub struct SessionOptions {
-    /// Bytes that sorts, joins and aggregations may hold; beyond, they spill to disk or fail.
-    pub memory_bytes: usize,
     /// Bytes of a result that [`Session::sql`] collects.
     pub result_bytes_max: usize,
     /// Parallel parts of a plan; 0: as many as the machine has processors.
@@ -60,7 +60,6 @@ pub struct SessionOptions {
 impl Default for SessionOptions {
     fn default() -> SessionOptions {
         SessionOptions {
-            memory_bytes: 512 << 20,
             result_bytes_max: 256 << 20,
             target_partitions: 0,
             streams: BTreeMap::new(),
@@ -209,7 +208,7 @@ impl Session {
     }
 
     fn error(&self, error: DataFusionError) -> CatalogError {
-        errors::clean(error, &self.options)
+        errors::clean(error, QUERY_MEMORY)
     }
 }
 
@@ -220,22 +219,26 @@ pub fn over(lake: &Lake, options: &SessionOptions) -> Result<SessionContext> {
 
 /// DataFusion within the bounds, over nothing.
 pub fn detached(options: &SessionOptions) -> Result<SessionContext> {
-    bounded(SessionConfig::new(), options)
+    bounded(SessionConfig::new(), options, LakeOptions::default().query_memory_max)
 }
 
 /// An error of DataFusion in words for people, with its class.
 pub fn explain(error: DataFusionError) -> CatalogError {
-    errors::clean(error, &SessionOptions::default())
+    errors::clean(error, QUERY_MEMORY)
 }
 
 fn context(lake: &Lake, config: SessionConfig, options: &SessionOptions) -> Result<SessionContext> {
-    let context = bounded(config, options)?;
-    let url = ObjectStoreUrl::parse(STORE_URL).map_err(|e| errors::clean(e, options))?;
+    let context = bounded(config, options, lake.options.query_memory_max)?;
+    let url = ObjectStoreUrl::parse(STORE_URL).map_err(explain)?;
     context.runtime_env().register_object_store(url.as_ref(), lake.store.clone());
     Ok(context)
 }
 
-fn bounded(mut config: SessionConfig, options: &SessionOptions) -> Result<SessionContext> {
+fn bounded(
+    mut config: SessionConfig,
+    options: &SessionOptions,
+    memory_max: usize,
+) -> Result<SessionContext> {
     if options.target_partitions > 0 {
         config = config.with_target_partitions(options.target_partitions);
     }
@@ -244,9 +247,9 @@ fn bounded(mut config: SessionConfig, options: &SessionOptions) -> Result<Sessio
     // all inputs and now from what they share, and then refuses to group it as if that mattered.
     config.options_mut().execution.skip_physical_aggregate_schema_check = true;
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes)))
+        .with_memory_pool(Arc::new(FairSpillPool::new(memory_max)))
         .build_arc()
-        .map_err(|e| errors::clean(e, options))?;
+        .map_err(explain)?;
     Ok(SessionContext::new_with_config_rt(config, runtime))
 }
 

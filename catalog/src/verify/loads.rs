@@ -20,7 +20,7 @@ use super::report::{Finding, Kind};
 use crate::create::reference_key;
 use crate::look::{chain, number, text};
 use crate::seed::PARTITION;
-use crate::session::{SessionOptions, history};
+use crate::session::{explain, history};
 use crate::{Base, CatalogError, Lake, Result};
 
 /// What was found in a reference table.
@@ -82,7 +82,7 @@ fn claim(base: &Base, progress: &Progress) -> Option<Partition> {
 type Loads = BTreeMap<i64, u64>;
 
 async fn rows(lake: &Lake, base: &Base, key: &[String]) -> Result<(Loads, Vec<Finding>)> {
-    let context = history::session(lake, base, key, &SessionOptions::default())?;
+    let context = history::session(lake, base, key)?;
     let load = column::LOAD;
     let sql = format!("select coalesce({load}, -1), count(*) from loaded group by 1");
     let mut loads = Loads::new();
@@ -119,8 +119,8 @@ async fn rows(lake: &Lake, base: &Base, key: &[String]) -> Result<(Loads, Vec<Fi
 
 async fn pairs(context: &SessionContext, sql: &str) -> Result<Vec<[i64; 2]>> {
     let batches = match context.sql(sql).await {
-        Ok(frame) => frame.collect().await.map_err(history::failed)?,
-        Err(e) => return Err(history::failed(e)),
+        Ok(frame) => frame.collect().await.map_err(explain)?,
+        Err(e) => return Err(explain(e)),
     };
     let mut pairs = Vec::new();
     for batch in &batches {

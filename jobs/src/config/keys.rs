@@ -368,6 +368,15 @@ pub const KEYS: &[Key] = &[
         doc: "Folder of the SQL models. A relative path starts at the folder of weir.toml.",
     },
     Key {
+        path: "sql.memory_max",
+        kind: Kind::Size { min: 64 * MIB, max: 64 * GIB },
+        default: Default::Text("512MiB"),
+        env: true,
+        doc: "What the sorts, joins and aggregations of one query may hold, of a model or of `weir \
+              query`. Sorts and aggregations spill the rest to the folder for temporary files \
+              (`TMPDIR`); a join of two large sides fails and says so.",
+    },
+    Key {
         path: "maintain.memory_max",
         kind: Kind::Size { min: 128 * MIB, max: 64 * GIB },
         default: Default::Text("512MiB"),

@@ -36,6 +36,8 @@ pub struct Config {
     pub ingest: Ingest,
     /// Folder of the SQL models.
     pub models: PathBuf,
+    /// Memory of one query, bytes.
+    pub query_memory_max: usize,
     /// Maintenance.
     pub maintain: MaintainOptions,
     /// Logging.
@@ -157,6 +159,7 @@ pub fn resolve(raw: &mut Raw, folder: &Path) -> Option<Config> {
             kafka: kafka(raw, folder)?,
             ingest: ingest(raw)?,
             models: join(folder, text(raw, &["transforms", "folder"])?),
+            query_memory_max: count(raw, &["sql", "memory_max"])?,
             maintain: maintain(raw)?,
             log: log(raw)?,
             hash_key: text(raw, &["privacy", "hash_key"])

@@ -21,7 +21,7 @@ use weir_contract::names::column;
 
 use super::order::Order;
 use crate::scan::file::{Rows, batch_rows, rows};
-use crate::session::history::failed_within;
+use crate::session::errors::clean;
 use crate::sought::Found;
 use crate::{Base, CatalogError, Lake, Result};
 
@@ -58,7 +58,6 @@ pub async fn sorted(
     });
     let source = Once { schema: with_hour.clone(), rows: Mutex::new(Some(unsorted.boxed())) };
     let (count, bytes) = files.iter().fold((0, 0), |(n, b), f| (n + f.rows(), b + f.bytes()));
-    let failed = move |e| failed_within(e, memory);
     let context = context(batch_rows(count, bytes), memory)?;
     let table = StreamingTable::try_new(with_hour, vec![Arc::new(source)]).map_err(failed)?;
     let by = order.columns(HOUR).into_iter().map(|name| ident(name).sort(true, true)).collect();
@@ -72,12 +71,16 @@ pub async fn sorted(
     Ok(sorted.map(narrow).boxed())
 }
 
+fn failed(error: DataFusionError) -> CatalogError {
+    clean(error, "maintain.memory_max")
+}
+
 /// DataFusion with one thread's worth of sorting within `memory`.
 fn context(batch_rows: usize, memory: usize) -> Result<SessionContext> {
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(FairSpillPool::new(memory)))
         .build_arc()
-        .map_err(|e| failed_within(e, memory))?;
+        .map_err(failed)?;
     let mut config = SessionConfig::new().with_target_partitions(1).with_batch_size(batch_rows);
     config.options_mut().execution.sort_spill_reservation_bytes = memory / 8;
     Ok(SessionContext::new_with_config_rt(config, runtime))
