@@ -41,11 +41,7 @@ pub fn view(
 
 /// A session over one version of a reference table: its rows as `loaded`, those that count as
 /// `history`.
-pub fn session(
-    lake: &Lake,
-    base: &Base,
-    key: &[String],
-) -> Result<SessionContext> {
+pub fn session(lake: &Lake, base: &Base, key: &[String]) -> Result<SessionContext> {
     let context = over(lake, &SessionOptions::default())?;
     let provider: Arc<dyn TableProvider> = Arc::new(IcebergProvider::new(lake, base, None)?);
     context.register_table("loaded", provider.clone()).map_err(explain)?;

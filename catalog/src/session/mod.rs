@@ -5,6 +5,7 @@
 pub(crate) mod errors;
 pub(crate) mod history;
 pub mod inputs;
+mod memory;
 mod names;
 mod rejects;
 #[cfg(test)]
@@ -17,7 +18,6 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlan;
@@ -247,7 +247,7 @@ fn bounded(
     // all inputs and now from what they share, and then refuses to group it as if that mattered.
     config.options_mut().execution.skip_physical_aggregate_schema_check = true;
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(memory_max)))
+        .with_memory_pool(Arc::new(memory::SharedPool::new(memory_max)))
         .build_arc()
         .map_err(explain)?;
     Ok(SessionContext::new_with_config_rt(config, runtime))
