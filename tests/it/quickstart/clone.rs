@@ -13,7 +13,11 @@ use super::proven;
 
 /// What the build of a clone may take from the environment of the tests: where tools and packages
 /// stand, and what decides whether dependencies that are built fit.
-const KEPT: [&str; 6] = ["PATH", "RUSTUP_TOOLCHAIN", "RUSTFLAGS", "CC", "CXX", "TMPDIR"];
+const KEPT: [&str; 5] = ["RUSTUP_TOOLCHAIN", "RUSTFLAGS", "CC", "CXX", "TMPDIR"];
+
+/// What a machine with a C compiler may lack, by the beginnings of names.
+const LACKING: [&str; 8] =
+    ["make", "gmake", "c++", "g++", "clang++", "cmake", "perl", "python"];
 
 /// What dependencies are, in cargo's `deps`: the rest are programs, and files of a build under way.
 const LIBRARIES: [&str; 5] = ["rlib", "rmeta", "so", "dylib", "d"];
@@ -34,6 +38,7 @@ fn the_readmes_command_runs_in_a_clean_clone_with_an_empty_home() -> Result<()> 
     let mut command = Command::new("jobs/quickstart");
     command.args(["--for", "5s", "--fresh", "--output", "human", "--result-json"]);
     command.current_dir(&clone).env_clear().env("HOME", &home);
+    command.env("PATH", tools(&world.path().join("tools"))?);
     // The toolchain and downloaded packages: a home that is really empty would fetch them anew.
     for (name, folder) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
         let set = std::env::var_os(name).map(PathBuf::from);
@@ -76,6 +81,24 @@ fn the_readmes_command_runs_in_a_clean_clone_with_an_empty_home() -> Result<()> 
     left.sort_unstable();
     ensure!(left == ["target/", "weir-quickstart/"], "left in the clone: {left:?}");
     Ok(())
+}
+
+/// A folder with the tools of this machine, those left out that Weir promises not to need.
+fn tools(folder: &Path) -> Result<PathBuf> {
+    fs::create_dir(folder)?;
+    let path = std::env::var_os("PATH").context("no PATH")?;
+    for tool in std::env::split_paths(&path).filter_map(|place| fs::read_dir(place).ok()).flatten() {
+        let tool = tool?;
+        let name = tool.file_name();
+        let name = name.to_string_lossy();
+        // `x86_64-linux-gnu-g++-14` is g++ too.
+        let plain = name.rsplit_once("-gnu-").map_or(name.as_ref(), |(_, plain)| plain);
+        let link = folder.join(name.as_ref());
+        if !LACKING.iter().any(|lacking| plain.starts_with(lacking)) && !link.exists() {
+            std::os::unix::fs::symlink(tool.path(), link)?;
+        }
+    }
+    Ok(folder.to_path_buf())
 }
 
 fn git(folder: &Path, arguments: &[&str]) -> Result<Done> {
