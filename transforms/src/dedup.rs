@@ -13,26 +13,33 @@ use crate::lint::RECORD_ID;
 /// Nearly all events come once, and cost a look at their identity only: what was seen before is
 /// sought among the rows of the few identities that come twice.
 pub fn deduplicated(sql: &str, identity: &[String], schema: &Schema) -> String {
-    let columns: Vec<String> = schema.fields().iter().map(|f| format!("m.{}", f.name())).collect();
+    let columns: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
     let same = |of: &str, columns: &[&str]| -> String {
         let one = |name: &&str| format!("{of}.{name} = m.{name}");
         columns.iter().map(one).collect::<Vec<_>>().join(" and ")
     };
+    let of_model = |columns: &[&str]| -> String {
+        columns.iter().map(|name| format!("m.{name}")).collect::<Vec<_>>().join(", ")
+    };
     let names: Vec<&str> = identity.iter().map(String::as_str).collect();
     let [source, partition, offset] = RECORD_ID;
-    // The model's own lines stay where they are, so that errors name them.
+    // A text that is in the order of the records' ids.
+    let place = format!(
+        "concat(m.{source}, ' ', lpad(cast(m.{partition} as varchar), 10, '0'), lpad(cast(m.{offset} as \
+         varchar), 19, '0'))"
+    );
+    // The model's own lines stay where they are, so that errors name them. No step has more subqueries than
+    // it must: plans may be as deep as protobuf allows.
     format!(
         "with model as ({sql}\n), twice as (select {identity} from model group by {identity} having \
-         count(*) > 1), placed as (select {record}, {identity}, date_trunc('day', {time}) as _day, \
-         concat({source}, ' ', lpad(cast({partition} as varchar), 10, '0'), lpad(cast({offset} as varchar), \
-         19, '0')) as _place from (select m.* from twice as t inner join model as m on {of_twice}) as \
-         several), again as (select {record} from (select {record}, _place, min(_place) over (partition by \
-         {identity} order by _day range between interval '1 day' preceding and interval '1 day' following) as \
-         _first from placed) as compared where _first < _place) select {columns} from again as a right anti \
-         join model as m on {of_again}",
+         count(*) > 1), again as (select {record} from twice as t inner join model as m on {of_twice} \
+         qualify min({place}) over (partition by {m_identity} order by date_trunc('day', m.{time}) range \
+         between interval '1 day' preceding and interval '1 day' following) < {place}) select {columns} \
+         from again as a right anti join model as m on {of_again}",
         identity = names.join(", "),
-        record = RECORD_ID.join(", "),
-        columns = columns.join(", "),
+        m_identity = of_model(&names),
+        record = of_model(&RECORD_ID),
+        columns = of_model(&columns),
         time = column::EVENT_TIME,
         of_twice = same("t", &names),
         of_again = same("a", &RECORD_ID),

@@ -1,35 +1,32 @@
-//! What a build makes where most of a table's rows stay: windows of time anew (microbatch), rows of new
-//! records (append), or rows that take the place of others with the same key (merge).
+//! What a build makes where most of a table's rows stay: windows of time anew (microbatch, in
+//! [`crate::microbatch`]), rows of new records (append), or rows that take the place of others with the same
+//! key (merge).
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, ScalarValue};
-use datafusion::datasource::{MemTable, ViewTable};
-use datafusion::execution::SendableRecordBatchStream;
-use datafusion::logical_expr::{Expr, cast, ident, lit, not};
+use datafusion::datasource::MemTable;
+use datafusion::logical_expr::{Expr, cast, ident, lit};
 use datafusion::prelude::DataFrame;
 use futures::{Stream, StreamExt};
 use weir_catalog::derived::columns::{Column, columns_of};
-use weir_catalog::derived::{Old, WINDOW_FILE_BYTES, made, replace};
+use weir_catalog::derived::{Old, WINDOW_FILE_BYTES, replace};
 use weir_catalog::scan::{IcebergProvider, Only};
 use weir_catalog::session::explain;
-use weir_catalog::session::inputs::{Slice, within};
+use weir_catalog::session::inputs::Slice;
 use weir_catalog::sought::Found;
 use weir_catalog::{CatalogError, Result};
 use weir_contract::names::TableName;
 
-use crate::changed::changes;
 use crate::compile::stored;
 use crate::cut::Cut;
 use crate::engine::Running;
-use crate::inputs::touched;
 use crate::project::{Model, OnSchemaChange, Strategy};
 use crate::run::{Built, Runner, Standing, Task, columns, unknown};
-use crate::windows::{BatchSize, Ranges};
+use crate::windows::Ranges;
 
 /// Small files that an append leaves as they are; more of them become one.
 const SMALL_FILES_MAX: usize = 16;
@@ -55,88 +52,6 @@ impl Runner<'_> {
             Some(Strategy::Merge) => self.merge(task, table, pieces, &made_of.roots).await,
             None => Err(unknown(task.model)),
         }
-    }
-
-    /// The windows that are made anew.
-    async fn windows(
-        &self,
-        task: &Task<'_>,
-        made_of: &Cut,
-        between: Option<&Ranges>,
-    ) -> Result<Ranges> {
-        let Some(between) = between else {
-            let vectors = (made_of, &task.roots);
-            let changes = changes(self, task.model, vectors).await?;
-            return Ok(touched(self.project, task.model, &changes));
-        };
-        for (name, (_, base)) in &task.inputs.tables {
-            let roots = made(base)?.derived.map(|derived| derived.roots).unwrap_or_default();
-            if !roots.iter().all(|(root, own)| made_of.get(root).is_some_and(|o| o.reads_as(own))) {
-                return Err(CatalogError::bad_config(format!(
-                    "{name} was built from other states of its inputs than {}; build both first: weir run \
-                     --select +{}",
-                    task.model.relation, task.model.name
-                )));
-            }
-        }
-        Ok(between.windows(size(task.model)?, 0, 0))
-    }
-
-    async fn microbatch(
-        &self,
-        task: &Task<'_>,
-        table: &Standing,
-        pieces: &[Found],
-        windows: &Ranges,
-    ) -> Result<Built> {
-        let model = task.model;
-        let time = model.settings.event_time.as_deref().unwrap_or_default();
-        let read = windows.windows(size(model)?, model.settings.lookback, 0);
-        let days = read.windows(BatchSize::Day, 1, 1);
-        let mut providers = BTreeMap::new();
-        for source in self.sources {
-            let Some(through) = task.inputs.sources.get(&source.name) else { continue };
-            // Which record of an event counts is seen on its day and those beside it.
-            let when = Some(if through.is_empty() { read.as_slice() } else { days.as_slice() });
-            let slice = Slice { from: None, until: self.until(source, &task.roots)?, when };
-            providers.insert(source.name.clone(), source.provider(slice)?);
-        }
-        for (relation, (name, base)) in &task.inputs.tables {
-            let whole: Arc<dyn TableProvider> =
-                Arc::new(IcebergProvider::new(self.lake, base, None)?);
-            let parent = &self.project.models[name].settings;
-            let provider = match (&parent.event_time, parent.batch_size) {
-                (Some(column), Some(size)) => {
-                    self.of_times(whole, column, &read.windows(size, 0, 0)).await?
-                }
-                _ => whole,
-            };
-            providers.insert(relation.clone(), provider);
-        }
-        let engine = self.open(providers).await?;
-        let made = engine.frame(&task.compiled.sql).await?;
-        let inside = |frame: &DataFrame| {
-            let field =
-                frame.schema().as_arrow().field_with_name(time).map(|f| f.data_type().clone());
-            within(time, &field.unwrap_or(DataType::Null), windows.as_slice())
-        };
-        // Rows without a time are let through to where they are refused.
-        let of_windows = inside(&made).or(ident(time).is_null());
-        let made = made.filter(of_windows).map_err(explain)?;
-        let columns = columns_after(task, table)?;
-        let lies_in = |piece: &&Found| {
-            let (least, greatest) = piece.times(&table.base, time);
-            windows.meet(least, greatest)
-        };
-        let old: Vec<Found> = pieces.iter().filter(lies_in).cloned().collect();
-        let mut rows = shaped(made, &columns)?;
-        if !old.is_empty() {
-            let stay = engine.table(self.files(table, &old)?)?;
-            let outside = not(inside(&stay));
-            let stay = shaped(stay.filter(outside).map_err(explain)?, &columns)?;
-            rows = rows.union(stay).map_err(explain)?;
-        }
-        self.put(task, table, &columns, &old, sorted(rows, model)?).await
     }
 
     async fn append(
@@ -235,26 +150,14 @@ impl Runner<'_> {
     }
 
     /// The rows of some files of the table.
-    fn files(&self, table: &Standing, files: &[Found]) -> Result<Arc<dyn TableProvider>> {
+    pub(crate) fn files(
+        &self,
+        table: &Standing,
+        files: &[Found],
+    ) -> Result<Arc<dyn TableProvider>> {
         let paths: HashSet<String> = files.iter().map(|file| file.path().to_string()).collect();
         let provider = IcebergProvider::new(self.lake, &table.base, None)?;
         Ok(Arc::new(provider.only(Only::Files(Arc::new(paths)))))
-    }
-
-    /// The rows of a table whose time lies in `ranges`.
-    async fn of_times(
-        &self,
-        table: Arc<dyn TableProvider>,
-        column: &str,
-        ranges: &Ranges,
-    ) -> Result<Arc<dyn TableProvider>> {
-        let engine = self.open(BTreeMap::new()).await?;
-        let schema = table.schema();
-        let kind =
-            schema.field_with_name(column).map_or(&DataType::Null, |field| field.data_type());
-        let condition = within(column, kind, ranges.as_slice());
-        let frame = engine.table(table)?.filter(condition).map_err(explain)?;
-        Ok(Arc::new(ViewTable::new(frame.into_unoptimized_plan(), None)))
     }
 
     async fn put(
@@ -265,9 +168,42 @@ impl Runner<'_> {
         old: &[Found],
         rows: DataFrame,
     ) -> Result<Built> {
+        let rows = self.started(rows, task.model).await?;
+        self.replaced(task, table, columns, old, rows).await
+    }
+
+    /// Starts a query, whose rows must have a time if the model has one: without it they belong to no window.
+    pub(crate) async fn started(
+        &self,
+        rows: DataFrame,
+        model: &Model,
+    ) -> Result<impl Stream<Item = Result<RecordBatch>> + Send + use<>> {
         let (rows, running) = Running::start(rows).await?;
         self.counter.watch(running);
-        let rows = timed(rows, task.model);
+        let time = model.settings.event_time.clone();
+        let model = model.relation.clone();
+        Ok(rows.map(move |batch: Result<RecordBatch, DataFusionError>| {
+            let batch = batch.map_err(explain)?;
+            if let Some(time) = &time
+                && batch.column_by_name(time).is_some_and(|column| column.null_count() > 0)
+            {
+                return Err(CatalogError::bad_data(format!(
+                    "{model}: a row has no `{time}`, and so belongs to no window; leave such rows out"
+                )));
+            }
+            Ok(batch)
+        }))
+    }
+
+    /// Commits rows in the place of `old` files.
+    pub(crate) async fn replaced(
+        &self,
+        task: &Task<'_>,
+        table: &Standing,
+        columns: &[Column],
+        old: &[Found],
+        rows: impl Stream<Item = Result<RecordBatch>> + Send,
+    ) -> Result<Built> {
         let (relation, build) = (&task.model.relation, task.build(columns));
         let receipt = replace(self.lake, relation, &build, Old::Of(&table.base, old), rows).await?;
         let now = u64::try_from(receipt.base.progress()?.records()).unwrap_or_default();
@@ -278,17 +214,13 @@ impl Runner<'_> {
     }
 }
 
-fn size(model: &Model) -> Result<BatchSize> {
-    model.settings.batch_size.ok_or_else(|| unknown(model))
-}
-
 /// The SQL over what is new.
 fn increment_sql<'t>(task: &'t Task<'_>) -> &'t str {
     task.model.increment.as_deref().unwrap_or(&task.compiled.sql)
 }
 
 /// The columns that the table has after the build.
-fn columns_after(task: &Task<'_>, table: &Standing) -> Result<Vec<Column>> {
+pub(crate) fn columns_after(task: &Task<'_>, table: &Standing) -> Result<Vec<Column>> {
     let wanted = columns(task.model, task.compiled);
     match task.model.settings.on_schema_change {
         OnSchemaChange::Refresh | OnSchemaChange::Fail | OnSchemaChange::SyncAllColumns => {
@@ -306,7 +238,7 @@ fn columns_after(task: &Task<'_>, table: &Standing) -> Result<Vec<Column>> {
 }
 
 /// The rows with these columns; those that they lack are null.
-fn shaped(frame: DataFrame, columns: &[Column]) -> Result<DataFrame> {
+pub(crate) fn shaped(frame: DataFrame, columns: &[Column]) -> Result<DataFrame> {
     let has = |name: &str| frame.schema().as_arrow().field_with_name(name).is_ok();
     let one = |column: &Column| -> Expr {
         let value = if has(&column.name) { ident(&column.name) } else { lit(ScalarValue::Null) };
@@ -314,36 +246,6 @@ fn shaped(frame: DataFrame, columns: &[Column]) -> Result<DataFrame> {
     };
     let columns: Vec<Expr> = columns.iter().map(one).collect();
     frame.select(columns).map_err(explain)
-}
-
-/// Rows in the order of their time, if the model has windows: a file then covers little time.
-pub(crate) fn sorted(frame: DataFrame, model: &Model) -> Result<DataFrame> {
-    match (&model.settings.event_time, model.settings.strategy) {
-        (Some(time), Some(Strategy::Microbatch)) => {
-            frame.sort(vec![ident(time).sort(true, true)]).map_err(explain)
-        }
-        _ => Ok(frame),
-    }
-}
-
-/// The rows, of which each must have a time if the model has windows: without one it belongs to none.
-pub(crate) fn timed(
-    rows: SendableRecordBatchStream,
-    model: &Model,
-) -> impl Stream<Item = Result<RecordBatch>> + Send {
-    let time = model.settings.event_time.clone();
-    let model = model.relation.clone();
-    rows.map(move |batch: Result<RecordBatch, DataFusionError>| {
-        let batch = batch.map_err(explain)?;
-        if let Some(time) = &time
-            && batch.column_by_name(time).is_some_and(|column| column.null_count() > 0)
-        {
-            return Err(CatalogError::bad_data(format!(
-                "{model}: a row has no `{time}`, and so belongs to no window; leave such rows out"
-            )));
-        }
-        Ok(batch)
-    })
 }
 
 fn has_keys(model: &Model, key: &[String], batches: &[RecordBatch]) -> Result<()> {

@@ -8,8 +8,8 @@
 //! - [`dedup`]: of the records of one event only the first.
 //! - [`engine`]: models and their sources as names in SQL over a lake.
 //! - [`inputs`], [`windows`]: what a model reads, and which windows of time new records touch. Pure.
-//! - [`cut`], [`run`], [`increment`]: up to which vector a model reads its inputs, and the build of its table,
-//!   whole or what is new of it, as [`decide`] says; [`changed`] says what is new.
+//! - [`cut`], [`run`], [`increment`], [`microbatch`]: up to which vector a model reads its inputs, and the build of
+//!   its table, whole or what is new of it, as [`decide`] says; [`changed`] says what is new.
 //! - [`lineage`]: which columns a column is made of.
 //! - [`data_test`], [`unit_test`]: what must hold of rows, and what rows must come out.
 
@@ -27,6 +27,7 @@ mod incremental;
 pub mod inputs;
 pub mod lineage;
 pub mod lint;
+pub mod microbatch;
 pub mod project;
 pub mod run;
 pub mod select;

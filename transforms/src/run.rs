@@ -6,6 +6,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
+use datafusion::prelude::DataFrame;
 use sha2::{Digest, Sha256};
 use weir_catalog::derived::columns::{Column, column_type, columns_of, type_name};
 use weir_catalog::derived::{
@@ -24,9 +25,9 @@ use crate::compile::Compiled;
 use crate::complete::Complete;
 use crate::cut::{Cut, cut};
 use crate::decide::{Facts, How, decide};
-use crate::engine::{Counter, Engine, Running};
-use crate::increment;
+use crate::engine::{Counter, Engine};
 use crate::inputs::{self, Through};
+use crate::microbatch::Anew;
 use crate::project::{Model, Project, Strategy};
 use crate::windows::Ranges;
 
@@ -44,6 +45,8 @@ pub struct Runner<'r> {
     pub found: &'r Found,
     /// What its builds have read of data files.
     pub counter: Counter,
+    /// Rows of its inputs from which a query makes windows at once, about.
+    pub part_rows: u64,
 }
 
 /// What came of a build.
@@ -166,6 +169,24 @@ impl Runner<'_> {
 
     /// Makes all rows anew.
     async fn whole(&self, task: &Task<'_>, why: Option<&'static str>) -> Result<Built> {
+        let (columns, windows) = (columns(task.model, task.compiled), Ranges::all());
+        let (relation, build) = (&task.model.relation, task.build(&columns));
+        let receipt = match task.model.settings.strategy {
+            Some(Strategy::Microbatch) => {
+                let anew = Anew { task, columns: &columns, windows: &windows, old: None };
+                replace(self.lake, relation, &build, Old::All, self.in_parts(&anew).await?).await?
+            }
+            _ => {
+                let rows = self.started(self.all(task).await?, task.model).await?;
+                replace(self.lake, relation, &build, Old::All, rows).await?
+            }
+        };
+        let rows = u64::try_from(receipt.base.progress()?.records()).unwrap_or_default();
+        Ok(Built::Done { rows, written: None, why })
+    }
+
+    /// All rows of a model.
+    async fn all(&self, task: &Task<'_>) -> Result<DataFrame> {
         let mut providers = BTreeMap::new();
         for source in self.sources.iter().filter(|s| task.inputs.sources.contains_key(&s.name)) {
             let until = self.until(source, &task.roots)?;
@@ -175,17 +196,7 @@ impl Runner<'_> {
         for (name, (_, base)) in &task.inputs.tables {
             providers.insert(name.clone(), self.table(base)?);
         }
-        let engine = self.open(providers).await?;
-        let frame = engine.frame(&task.compiled.sql).await?;
-        let columns = columns(task.model, task.compiled);
-        let rows = increment::sorted(frame, task.model)?;
-        let (rows, running) = Running::start(rows).await?;
-        self.counter.watch(running);
-        let rows = increment::timed(rows, task.model);
-        let receipt =
-            replace(self.lake, &task.model.relation, &task.build(&columns), Old::All, rows).await?;
-        let rows = u64::try_from(receipt.base.progress()?.records()).unwrap_or_default();
-        Ok(Built::Done { rows, written: None, why })
+        self.open(providers).await?.frame(&task.compiled.sql).await
     }
 
     /// A session in which every model can be asked: views are computed, tables read as they are.

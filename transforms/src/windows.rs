@@ -1,9 +1,14 @@
 //! Windows of event time: which of them new records touch, and of which records they are made. Pure.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime};
 
 /// Ranges beyond so many are joined where they lie nearest: more is made anew than must be.
 const RANGES_MAX: usize = 64;
+
+/// Units of time over which the rows of one file are spread.
+const UNITS_MAX: usize = 400;
 
 const HOUR_US: i64 = 3_600_000_000;
 const DAY_US: i64 = 24 * HOUR_US;
@@ -95,6 +100,20 @@ impl Ranges {
         self.0.iter().any(|(from, to)| *from <= greatest && least < *to)
     }
 
+    /// What of them lies from `from` until before `to`.
+    fn between(&self, from: i64, to: i64) -> Ranges {
+        Ranges::of(self.0.iter().map(|range| (range.0.max(from), range.1.min(to))))
+    }
+
+    /// Whether all of it lies in one window.
+    pub fn lie_in_one(&self, size: BatchSize) -> bool {
+        match self.windows(size, 0, 0).0.as_slice() {
+            [] => true,
+            [(from, to)] => *from > i64::MIN && size.start(*from, 1) == *to,
+            _ => false,
+        }
+    }
+
     /// What lies in both or either.
     pub fn with(&self, other: &Ranges) -> Ranges {
         Ranges::of(self.0.iter().chain(&other.0).copied())
@@ -115,6 +134,63 @@ impl Ranges {
         };
         Ranges::of(self.0.iter().map(window))
     }
+}
+
+/// Rows with times from the first to the last, µs.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows {
+    /// The first.
+    pub from: i64,
+    /// The last.
+    pub to: i64,
+    /// How many rows.
+    pub rows: u64,
+}
+
+/// A part of windows that are made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// What it makes.
+    pub windows: Ranges,
+    /// The time that it is about: no part is about a time of another, and all are about all time.
+    pub span: Ranges,
+}
+
+/// `windows` in parts that begin where a `unit` does and are made of at most `rows_max` of `rows`, or of one
+/// unit, in the order of time. Rows are taken to be spread evenly over their time.
+pub fn parts(windows: &Ranges, unit: BatchSize, rows: &[Rows], rows_max: u64) -> Vec<Part> {
+    let mut units: BTreeMap<i64, f64> = BTreeMap::new();
+    for rows in rows.iter().filter(|rows| windows.meet(Some(rows.from), Some(rows.to))) {
+        let last = unit.start(rows.to, 0);
+        let mut starts = vec![unit.start(rows.from, 0)];
+        while let Some(next) = starts.last().map(|at| unit.start(*at, 1)).filter(|at| *at <= last) {
+            if starts.len() == UNITS_MAX {
+                // Of a file of so long a time nothing is known of a unit.
+                starts = vec![last];
+                break;
+            }
+            starts.push(next);
+        }
+        let each = rows.rows as f64 / starts.len() as f64;
+        starts.iter().for_each(|start| *units.entry(*start).or_default() += each);
+    }
+    let (mut cuts, mut sum) = (vec![i64::MIN], 0.0);
+    for (start, rows) in units {
+        if windows.between(start, unit.start(start, 1)).is_empty() {
+            continue;
+        }
+        if sum > 0.0 && sum + rows > rows_max as f64 {
+            cuts.push(start);
+            sum = 0.0;
+        }
+        sum += rows;
+    }
+    let ends = cuts[1..].iter().copied().chain([i64::MAX]);
+    let part = |(from, to): (&i64, i64)| Part {
+        windows: windows.between(*from, to),
+        span: Ranges(vec![(*from, to)]),
+    };
+    cuts.iter().zip(ends).map(part).collect()
 }
 
 #[cfg(test)]
@@ -167,6 +243,43 @@ mod tests {
                 prop_assert!(size.start(*at, 0) <= *at && *at < size.start(*at, 1));
             }
             prop_assert_eq!(windows.windows(size, 0, 0), windows);
+        }
+
+        #[test]
+        fn parts_are_all_of_it_and_none_is_too_much(
+            touched in prop::collection::vec((0i64..400, 1i64..60), 1..12),
+            files in prop::collection::vec((0i64..450, 0i64..70, 1u64..50), 0..40),
+            rows_max in 1u64..200,
+            all in any::<bool>(),
+            unit in prop::sample::select(vec![BatchSize::Day, BatchSize::Month]),
+        ) {
+            let hours = |from: i64, hours: i64| (from * HOUR_US, (from + hours) * HOUR_US);
+            let windows = match all {
+                true => Ranges::all(),
+                false => Ranges::of(touched.iter().map(|(from, n)| hours(*from, *n))),
+            };
+            let rows: Vec<Rows> = files
+                .iter()
+                .map(|(at, n, rows)| Rows { from: hours(*at, *n).0, to: hours(*at, *n).1, rows: *rows })
+                .collect();
+            let parts = parts(&windows, unit, &rows, rows_max);
+            // Together they are the windows and all time, and each begins where the last one ends.
+            let made = Ranges::of(parts.iter().flat_map(|part| part.windows.0.clone()));
+            prop_assert_eq!(&made, &windows);
+            prop_assert_eq!(Ranges::of(parts.iter().flat_map(|part| part.span.0.clone())), Ranges::all());
+            for part in &parts {
+                let [(from, to)] = part.span.as_slice() else { panic!("a span of several pieces") };
+                prop_assert!(!part.windows.is_empty());
+                prop_assert_eq!(part.windows.between(*from, *to), part.windows.clone());
+                prop_assert!(*from == i64::MIN || unit.start(*from, 0) == *from);
+                // At most so many rows for certain, or one unit of time.
+                let certain: Vec<&Rows> =
+                    rows.iter().filter(|rows| *from <= rows.from && rows.to < *to).collect();
+                let units = certain.iter().flat_map(|r| [r.from, r.to].map(|at| unit.start(at, 0)));
+                let units: std::collections::BTreeSet<i64> = units.collect();
+                let sum: u64 = certain.iter().map(|rows| rows.rows).sum();
+                prop_assert!(!all || units.len() <= 1 || sum <= rows_max, "{sum} rows in {part:?}");
+            }
         }
     }
 }

@@ -138,6 +138,6 @@ mod tests {
     fn memory_names_its_bound() {
         let (class, text) = cleaned(DataFusionError::ResourcesExhausted("sort wants 9".into()));
         assert_eq!(class, ErrorClass::BadConfig);
-        assert!(text.contains("536870912 bytes") && text.contains("sort wants 9"), "{text}");
+        assert!(text.contains("raise `sql.memory_max`") && text.contains("sort wants 9"), "{text}");
     }
 }

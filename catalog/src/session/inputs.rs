@@ -95,6 +95,11 @@ impl Source {
         }
     }
 
+    /// Of a stream that has one its table, as it is pinned.
+    pub fn stream_table(&self) -> Option<(&Lake, &Base)> {
+        self.pinned.as_ref().filter(|_| self.key.is_none()).map(|(lake, base)| (lake, base))
+    }
+
     /// Of a reference table the columns by which its rows are told apart; none of a stream.
     pub fn key(&self) -> Option<&[String]> {
         self.key.as_deref()

@@ -16,6 +16,7 @@ use weir_contract::yaml::Diagnostic;
 use weir_transforms::changed::Found;
 use weir_transforms::compile::{Compiled, Sources, compile};
 use weir_transforms::engine::Counter;
+use weir_transforms::microbatch::PART_ROWS;
 use weir_transforms::project::{Project, SourceFile, variables};
 use weir_transforms::run::Runner;
 use weir_transforms::select::select;
@@ -96,7 +97,8 @@ impl Models {
     /// The models over a lake.
     pub fn runner<'r>(&'r self, lake: &'r Lake) -> Runner<'r> {
         let Models { project, compiled, sources, found, .. } = self;
-        Runner { lake, project, compiled, sources, found, counter: Counter::default() }
+        let counter = Counter::default();
+        Runner { lake, project, compiled, sources, found, counter, part_rows: PART_ROWS }
     }
 
     /// The model of this name.

@@ -16,8 +16,7 @@ use super::proven;
 const KEPT: [&str; 5] = ["RUSTUP_TOOLCHAIN", "RUSTFLAGS", "CC", "CXX", "TMPDIR"];
 
 /// What a machine with a C compiler may lack, by the beginnings of names.
-const LACKING: [&str; 8] =
-    ["make", "gmake", "c++", "g++", "clang++", "cmake", "perl", "python"];
+const LACKING: [&str; 8] = ["make", "gmake", "c++", "g++", "clang++", "cmake", "perl", "python"];
 
 /// What dependencies are, in cargo's `deps`: the rest are programs, and files of a build under way.
 const LIBRARIES: [&str; 5] = ["rlib", "rmeta", "so", "dylib", "d"];
@@ -87,7 +86,8 @@ fn the_readmes_command_runs_in_a_clean_clone_with_an_empty_home() -> Result<()> 
 fn tools(folder: &Path) -> Result<PathBuf> {
     fs::create_dir(folder)?;
     let path = std::env::var_os("PATH").context("no PATH")?;
-    for tool in std::env::split_paths(&path).filter_map(|place| fs::read_dir(place).ok()).flatten() {
+    for tool in std::env::split_paths(&path).filter_map(|place| fs::read_dir(place).ok()).flatten()
+    {
         let tool = tool?;
         let name = tool.file_name();
         let name = name.to_string_lossy();

@@ -13,12 +13,15 @@ with reports as (
         working_status,
         lead(event_time) over following as next_at,
         lead(case when working_status is not null then event_time end) ignore nulls
-            over following as next_status_at,
-        max(event_time) over () as observed_until
+            over following as next_status_at
     from {{ ref('stg_vending_health') }}
     window following as (
         partition by machine_id order by event_time, _source, _kafka_partition, _offset
     )
+),
+
+observed as (
+    select max(event_time) as observed_until from {{ ref('stg_vending_health') }}
 ),
 
 candidates as (
@@ -29,13 +32,14 @@ candidates as (
             as ended_at,
         coalesce(
             case kinds.kind when 'silent' then report.next_at else report.next_status_at end,
-            report.observed_until
+            observed.observed_until
         ) as until_at,
         report.in_maintenance,
         report.working_status,
         coalesce(machine.heartbeat_interval_s, 60) as heartbeat_interval_s,
         kinds.kind
     from reports as report
+    cross join observed
     cross join (values ('silent'), ('out_of_order')) as kinds (kind)
     left join {{ ref('dim_machine') }} as machine
         on machine.machine_id = report.machine_id
