@@ -15,11 +15,14 @@ with reports as (
         _source,
         _kafka_partition,
         _offset,
-        max(event_time) over () as observed_until,
         lag(is_empty) over (
             partition by machine_id, selection order by event_time, _source, _kafka_partition, _offset
         ) as was_empty
     from {{ ref('stg_vending_inventory') }}
+),
+
+observed as (
+    select max(event_time) as observed_until from {{ ref('stg_vending_inventory') }}
 ),
 
 changes as (
@@ -29,7 +32,6 @@ changes as (
         product_id,
         event_time as started_at,
         is_empty,
-        observed_until,
         lead(event_time) over following as ended_at,
         lead(event_type) over following as ended_by
     from reports
@@ -48,15 +50,16 @@ select
     change.product_id,
     change.started_at,
     change.ended_at,
-    coalesce(change.ended_at, change.observed_until) as until_at,
+    coalesce(change.ended_at, observed.observed_until) as until_at,
     cast(to_char(change.started_at, '%Y%m%d') as int) as date_key,
     (
-        cast(coalesce(change.ended_at, change.observed_until) as bigint)
+        cast(coalesce(change.ended_at, observed.observed_until) as bigint)
         - cast(change.started_at as bigint)
     ) / 1000000.0 as duration_s,
     change.ended_at is null as is_open,
     coalesce(change.ended_by = 'vending.inventory.refill', false) as is_ended_by_refill
 from changes as change
+cross join observed
 left join {{ ref('dim_machine') }} as machine
     on machine.machine_id = change.machine_id
     and machine.valid_from <= change.started_at
