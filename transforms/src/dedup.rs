@@ -28,13 +28,13 @@ pub fn deduplicated(sql: &str, identity: &[String], schema: &Schema) -> String {
         "concat(m.{source}, ' ', lpad(cast(m.{partition} as varchar), 10, '0'), lpad(cast(m.{offset} as \
          varchar), 19, '0'))"
     );
-    // The model's own lines stay where they are, so that errors name them. What comes again is told by an
-    // `unnest` in place of a filter: of its rows DataFusion makes no estimate, and so does not take the other
-    // side of the join, all of the model, for the smaller one and into memory. No step has more subqueries
-    // than it must: plans may be as deep as protobuf allows.
+    // The model's own lines stay where they are, so that errors name them. Joins take the side for which
+    // DataFusion estimates less into memory, and that must not be the model: it takes all groups to pass `> 1`,
+    // a fifth to pass `<> 1`, and knows nothing of what an `unnest` leaves. No step has more
+    // subqueries than it must: plans may be as deep as protobuf allows.
     format!(
         "with model as ({sql}\n), twice as (select {identity} from model group by {identity} having \
-         count(*) > 1), again as (select unnest(case when min({place}) over (partition by {m_identity} \
+         count(*) <> 1), again as (select unnest(case when min({place}) over (partition by {m_identity} \
          order by date_trunc('day', m.{time}) range between interval '1 day' preceding and interval '1 day' \
          following) < {place} then make_array(m.{source}) end) as {source}, m.{partition}, m.{offset} from \
          twice as t inner join model as m on {of_twice}) select {columns} from again as a right anti join \
