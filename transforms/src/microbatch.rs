@@ -29,7 +29,7 @@ use crate::run::{Built, Runner, Standing, Task, unknown};
 use crate::windows::{BatchSize, Part, Ranges, Rows, parts};
 
 /// Rows of the inputs of one part, about: of an aggregation with as many groups as rows a few hundred MiB.
-pub const PART_ROWS: u64 = 1_000_000;
+pub const PART_ROWS: u64 = 2_000_000;
 
 impl Runner<'_> {
     /// The windows that are made anew: those of `between` from what the table is made of, or what news touch.
