@@ -15,11 +15,10 @@ use datafusion::physical_plan::collect;
 use datafusion_proto::bytes::{physical_plan_from_bytes, physical_plan_to_bytes};
 use serde_json::Value;
 use weir::cli::Selection;
-use weir::models::Models;
+use weir::models::{Ask, Models};
 use weir_tests::lab::{self, Done, repository};
 use weir_tests::sample::Rng;
 use weir_tests::stack::{Kafka, Message};
-use weir_transforms::run::{Ask, Runner};
 
 const PARTITIONS: i32 = 3;
 /// Pieces in which the events come.
@@ -209,7 +208,8 @@ impl World {
             let models = Models::load(&config, Some(&lake), None).await?;
             let select = vec!["+config.materialized:incremental".to_string()];
             let chosen = models.chosen(&Selection { select, ..Selection::default() })?;
-            let runner = Runner { part_rows, ..models.runner(&lake) };
+            let mut runner = models.runner(&lake);
+            runner.part_rows = part_rows;
             let order = models.project.graph().order().unwrap_or_default();
             for model in order.iter().filter(|name| chosen.contains(*name)) {
                 let model = &models.project.models[model];

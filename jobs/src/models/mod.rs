@@ -18,6 +18,7 @@ use weir_transforms::compile::{Compiled, Sources, compile};
 use weir_transforms::engine::Counter;
 use weir_transforms::microbatch::PART_ROWS;
 use weir_transforms::project::{Project, SourceFile, variables};
+pub use weir_transforms::run::Ask;
 use weir_transforms::run::Runner;
 use weir_transforms::select::select;
 
