@@ -94,7 +94,9 @@ fn tools(folder: &Path) -> Result<PathBuf> {
         // `x86_64-linux-gnu-g++-14` is g++ too.
         let plain = name.rsplit_once("-gnu-").map_or(name.as_ref(), |(_, plain)| plain);
         let link = folder.join(name.as_ref());
-        if !LACKING.iter().any(|lacking| plain.starts_with(lacking)) && !link.exists() {
+        if !LACKING.iter().any(|lacking| plain.starts_with(lacking))
+            && link.symlink_metadata().is_err()
+        {
             std::os::unix::fs::symlink(tool.path(), link)?;
         }
     }
