@@ -8,7 +8,7 @@ use weir_tests::sim::place::Where;
 use weir_tests::sim::world::{self, Careless, Options};
 
 /// Seeds in CI; `WEIR_SIM_SEEDS` sets another number.
-const SEEDS: u64 = 1_200;
+const SEEDS: u64 = 900;
 /// One seed in so many writes real Parquet.
 const PARQUET_EVERY: u64 = 50;
 

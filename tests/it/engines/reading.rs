@@ -27,6 +27,9 @@ pub fn history(fleet: &mut Fleet) -> Result<String> {
     fleet.counts(1 << 40, "1234567890.12", 20)?;
     fleet.live(2, 3, &[])?;
     fleet.live(3, 2, &[])?;
+    // Of sales so many files that they are worth a compaction.
+    fleet.live(4, 2, &["vending.sales"])?;
+    fleet.live(5, 2, &["vending.sales"])?;
     fleet.weir(&["run", "--select", "+revenue_daily +machine_health_hourly"])?.expect(0)?;
     runtime()?.block_on(fleet.all_types(3))?;
     fleet.weir(&["verify"])?.expect(0)?;
