@@ -133,10 +133,13 @@ impl Runner<'_> {
                 part.span.meet(least, greatest)
             };
             let old: Vec<Found> = old.iter().filter(meets).cloned().collect();
-            let stay = engine.table(self.files(table, &old)?)?;
-            let stays = inside(&stay, time, &part.span).and(not(inside(&stay, time, anew.windows)));
-            let stay = shaped(stay.filter(stays).map_err(explain)?, columns)?;
-            rows = rows.union(stay).map_err(explain)?;
+            if !old.is_empty() {
+                let stay = engine.table(self.files(table, &old)?)?;
+                let outside = not(inside(&stay, time, anew.windows));
+                let stays = inside(&stay, time, &part.span).and(outside);
+                let stay = shaped(stay.filter(stays).map_err(explain)?, columns)?;
+                rows = rows.union(stay).map_err(explain)?;
+            }
         }
         rows.sort(vec![ident(time).sort(true, true)]).map_err(explain)
     }
