@@ -1,8 +1,9 @@
 //! `weir-bench`: what ingest costs, against the sum of its parts in the same run, and what a commit
-//! costs as a table grows old, and what compaction costs. Build it with `cargo build --release --workspace`.
+//! costs as a table grows old, what compaction costs, and how fresh the lake is. Build it with `cargo build --release --workspace`.
 
 mod commits;
 mod compact;
+mod freshness;
 mod ingest;
 mod parts;
 mod scan;
@@ -28,6 +29,8 @@ enum Command {
     Commits(commits::Args),
     /// Small files into large ones, against PyIceberg doing the same.
     Compact(compact::Args),
+    /// How old events are when they can be read, with maintenance beside.
+    Freshness(freshness::Args),
     /// A query over Parquet files by DataFusion alone (`windows.py` starts it).
     Scan(scan::Args),
 }
@@ -38,6 +41,7 @@ fn main() -> anyhow::Result<()> {
         Command::Part(args) => parts::run(&args),
         Command::Commits(args) => commits::run(&args),
         Command::Compact(args) => compact::run(&args),
+        Command::Freshness(args) => freshness::run(&args),
         Command::Scan(args) => scan::run(&args),
     }
 }
