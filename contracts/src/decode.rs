@@ -32,6 +32,7 @@ mod extra;
 mod general;
 mod number;
 mod plan;
+mod promoted;
 mod redact;
 mod reject;
 mod reserved;
@@ -49,6 +50,7 @@ use crate::class::RejectClass;
 pub use self::decoder::Decoder;
 pub(crate) use self::plan::arrow_type;
 pub use self::plan::raw_schema;
+pub use self::promoted::Promoted;
 pub use self::reserved::read_headers;
 
 /// A Kafka record.

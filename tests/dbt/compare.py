@@ -8,6 +8,9 @@ both directions: all columns, their types, every value exactly. At the end each 
 copy of a dbt model, which must be noticed. Without --sales the few rows of the unit tests stand in
 for the sales of real machines.
 
+What weir wrote of its last run must be what dbt reads as a run's results, and the tests of all models must
+pass.
+
 Prints a line per mart and the first rows that differ, at the end one JSON object; exit 1 if a mart
 differs or is empty, or if a mistake was not noticed.
 """
@@ -28,6 +31,7 @@ import duckdb
 import duckdb_extension_avro
 import duckdb_extension_iceberg
 import lake
+from dbt.artifacts.schemas.run import RunResultsArtifact
 
 HERE = pathlib.Path(__file__).resolve().parent
 SAMPLE = lake.REPOSITORY / "fleet/src/from_csv/sample.csv"
@@ -148,6 +152,17 @@ class Comparison:
         return rows, found
 
 
+def read_by_dbt(path):
+    """Ends the process unless dbt reads a file as the results of a run."""
+    text = json.loads(path.read_text())
+    RunResultsArtifact.validate(text)
+    read = RunResultsArtifact.read_and_check_versions(str(path))
+    statuses = [result.status for result in read.results]
+    print(f"dbt reads {len(statuses)} results, {statuses.count('success')} of them successes")
+    if len(statuses) != len(text["results"]) or not statuses:
+        raise SystemExit(f"dbt reads {len(statuses)} of {len(text['results'])} results of {path}")
+
+
 def marts():
     return sorted(path.stem for path in (HERE / "models/marts").glob("*.sql"))
 
@@ -200,6 +215,9 @@ def main():
         raise SystemExit(f"no twins of {sorted(lacking)}")
     sales = lake.sold(asked.weir, asked.kafka, folder / "sold", asked.sales)
     fleet = lake.simulated(asked.weir, asked.kafka, folder / "fleet", marts())
+    read_by_dbt(fleet.folder / "transforms/sql/target/run_results.json")
+    print(fleet.run("test", "--data"))
+    read_by_dbt(fleet.folder / "transforms/sql/target/run_results.json")
     result = {"marts": len(marts()), "rows": 0, "differing": [], "empty": []}
     for made, names in ((sales, lake.SALES), (fleet, marts())):
         counts, differing = compare(made.folder.name, made.folder, names)

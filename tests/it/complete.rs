@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
-use weir_tests::lab::{Done, Lab, STREAM, TABLE};
+use weir_tests::lab::{self, Done, Lab, STREAM, TABLE};
 
 const BEATS: &str = "\
 {{ config(materialized='table') }}
@@ -16,8 +16,10 @@ models:
   - name: beats
     description: Events by type.
     config:
-      meta: {owner: operations, readers: [the tests]}
-      freshness: {warn_after: {count: 30, period: minute}, error_after: {count: 1, period: hour}}
+      meta:
+        owner: operations
+        readers: [the tests]
+        freshness: {warn_after: {count: 30, period: minute}, error_after: {count: 1, period: hour}}
 ";
 /// What complete rows lag behind covered streams by default.
 const LATENESS: TimeDelta = TimeDelta::minutes(5);
@@ -91,8 +93,36 @@ fn quiet_and_not_ingested_differ() -> Result<()> {
         "weir run --select",
     ])?;
     lab.weir(&["run"])?.expect(0)?;
-    let (complete, _) = fresh(&lab, "mart.beats")?;
+    let (complete, status) = fresh(&lab, "mart.beats")?;
     wait(&lab, complete.context("not known")?)?.expect(0)?;
+    ensure!(status == "pass", "{status}");
+    stale(&lab)
+}
+
+/// Complete rows are at least five minutes old: more than a minute is promised in vain.
+fn stale(lab: &Lab) -> Result<()> {
+    let note = lab.path().join("transforms/sql/marts/beats.yml");
+    let promise = |limits: &str| {
+        let (before, _) = NOTE.split_once("freshness:").context("NOTE promises nothing")?;
+        Ok::<_, anyhow::Error>(std::fs::write(&note, format!("{before}freshness: {limits}\n"))?)
+    };
+    promise("{warn_after: {count: 1, period: minute}}")?;
+    ensure!(fresh(lab, "mart.beats")?.1 == "warn", "{:?}", fresh(lab, "mart.beats")?);
+    lab.weir(&["freshness"])?.expect(0)?;
+    promise("{error_after: {count: 1, period: minute}}")?;
+    ensure!(fresh(lab, "mart.beats")?.1 == "error", "{:?}", fresh(lab, "mart.beats")?);
+    lab.weir(&["freshness"])?.expect(1)?.says(&["1 of 2 are stale", "`weir lag` tells"])?;
+    lab.weir(&["freshness", "--select", "tag:none"])?.expect(0)?;
+    // What a stream promises stands in its contract.
+    let latency = "slaProperties:\n  - {property: latency, value: 1, unit: s}\n";
+    let contract = lab.path().join("vending.health.yaml");
+    let text = std::fs::read_to_string(lab::repository().join("contracts/vending.health.yaml"))?;
+    let at = text.find("slaProperties:").unwrap_or(text.len());
+    ensure!(at == text.len(), "the contract promises something by itself");
+    std::fs::write(&contract, text + latency)?;
+    lab.write_config("")?;
+    std::thread::sleep(Duration::from_secs(1));
+    ensure!(fresh(lab, TABLE)?.1 == "error", "{:?}", fresh(lab, TABLE)?);
     Ok(())
 }
 

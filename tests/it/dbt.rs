@@ -29,5 +29,18 @@ fn dbt_makes_the_same_marts_of_the_same_raw_tables() -> Result<()> {
     for found in ["differing", "empty", "unnoticed"] {
         ensure!(result[found] == Value::Array(Vec::new()), "{found}: {result}");
     }
+    // Every mart is read alike by PyIceberg and by DuckDB.
+    let database = folder.path().join("fleet/catalog.db").display().to_string();
+    let names = std::fs::read_dir(lab::repository().join("tests/dbt/models/marts"))?;
+    let mut arguments = vec![database];
+    for name in names {
+        let path = name?.path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        arguments.push(format!("mart.{name}"));
+    }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let said = lab::python("fingerprint.py", &arguments)?;
+    ensure!(said.lines().count() + 1 == arguments.len(), "{said}");
+    ensure!(!said.contains("\"rows\": 0,"), "{said}");
     Ok(())
 }

@@ -269,3 +269,60 @@ fn compaction_sorts_as_the_contract_says() -> Result<()> {
     ensure!(rows.is_sorted_by_key(key), "{rows:?}");
     it.lab.verify_clean()
 }
+
+const STAGED: &str =
+    "select event_id, event_time COLUMNS from {{ source('raw', 'vending_health') }}";
+const COLOURS: &str = "{{ config(materialized='incremental', incremental_strategy='microbatch', \
+                       event_time='hour_at', batch_size='hour') }}\n\
+                       select date_trunc('hour', event_time) as hour_at, COLOUR as colour, count(*) as n\n\
+                       from {{ ref('stg_counts') }} group by 1, 2";
+const COLOURS_NOTE: &str = "models: [{name: colours, config: {meta: {readers: [tests]}}}]";
+
+#[test]
+fn what_came_before_its_column_is_found_by_models() -> Result<()> {
+    let mut it = Changing::new("promoted", 1)?;
+    let models = it.lab.path().join("transforms/sql");
+    for folder in ["staging", "marts"] {
+        std::fs::create_dir_all(models.join(folder))?;
+    }
+    let write = |staged: &str, colour: &str| -> Result<()> {
+        std::fs::write(models.join("staging/stg_counts.sql"), STAGED.replace("COLUMNS", staged))?;
+        std::fs::write(models.join("marts/colours.yml"), COLOURS_NOTE)?;
+        Ok(std::fs::write(models.join("marts/colours.sql"), COLOURS.replace("COLOUR", colour))?)
+    };
+    write("", "cast(null as string)")?;
+    it.send(0, 7, "1.25", 20)?;
+    // No text, which the column could not hold.
+    let now = chrono::Utc::now();
+    let odd =
+        format!(r#"{{"id":"odd","time":"{}","data":{{"count":1,"colour":5}}}}"#, now.to_rfc3339());
+    let odd = Message { partition: Some(0), value: Some(odd.as_bytes()), ..Message::default() };
+    it.producer.send(&it.lab.topic, &odd)?;
+    it.producer.flush()?;
+    it.lab.ingest(&[])?;
+    it.lab.weir(&["run"])?.expect(0)?;
+
+    it.write("vending.health.yaml", &new())?;
+    it.lab.weir(&["contracts", "apply", STREAM])?.expect(0)?;
+    it.send(0, 8, "2.50", 3)?;
+    it.lab.ingest(&[])?;
+    write(", colour", "colour")?;
+    let built = it.lab.weir(&["--output", "human", "run"])?.expect(0)?;
+    ensure!(built.stdout.contains("its SQL changed"), "{built:#?}");
+    let count = |sql: &str| it.lab.count(sql);
+    // In the table the column is null before it was one; models find what came.
+    ensure!(count("SELECT count(colour) AS n FROM raw.vending_health")? == 3);
+    ensure!(count("SELECT sum(n) AS n FROM mart.colours WHERE colour = 'red'")? == 23);
+    ensure!(count("SELECT sum(n) AS n FROM mart.colours WHERE colour IS NULL")? == 1);
+    // An increment finds them, too: the hour is made anew from all its records.
+    it.send(0, 8, "2.50", 2)?;
+    it.lab.ingest(&[])?;
+    it.lab.weir(&["run"])?.expect(0)?;
+    ensure!(it.lab.count("SELECT sum(n) AS n FROM mart.colours WHERE colour = 'red'")? == 25);
+    let compiled = it.lab.weir(&["--output", "human", "compile"])?.expect(0)?;
+    ensure!(
+        compiled.stdout.contains("raw.vending_health can be read by this process only"),
+        "{compiled:#?}"
+    );
+    it.lab.verify_clean()
+}

@@ -1,6 +1,6 @@
 //! Increments against the whole: the fleet's events come in pieces, out of order, late, twice and through
-//! killed builds; a contract, a product and a machine are corrected backwards. The rows that increments
-//! left must be those that a full refresh makes.
+//! killed builds; a contract, the price of a product and the place of a machine are corrected backwards. The rows
+//! that increments left must be those that a full refresh makes, and those of a replay into an empty lake.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,6 +21,9 @@ use weir_tests::sample::Rng;
 use weir_tests::stack::{Kafka, Message};
 
 const PARTITIONS: i32 = 3;
+const CONFIG: &str = "weir.toml";
+/// The config of the lake into which everything is read once more.
+const REPLAY: &str = "again.toml";
 /// Pieces in which the events come.
 const STEPS: u64 = 5;
 const CASH: &str = "          - {value: cash}\n";
@@ -41,6 +44,10 @@ struct World {
     topics: String,
     rng: Rng,
     queues: BTreeMap<String, Vec<Record>>,
+    /// Of each stream, how many records are its last piece.
+    last: BTreeMap<String, usize>,
+    /// Builds that were killed while they ran.
+    killed: u64,
 }
 
 impl World {
@@ -48,7 +55,8 @@ impl World {
         let folder = tempfile::Builder::new().prefix("weir-increments-").tempdir()?;
         let topics = folder.path().file_name().unwrap_or_default().display().to_string();
         let rng = Rng::new(seed);
-        let world = World { folder, topics, rng, queues: BTreeMap::new() };
+        let (queues, last) = (BTreeMap::new(), BTreeMap::new());
+        let world = World { folder, topics, rng, queues, last, killed: 0 };
         copy(&repository().join("transforms/sql"), &world.path().join("transforms/sql"))?;
         copy(&repository().join("contracts"), &world.path().join("contracts"))?;
         let seed = seed.to_string();
@@ -80,6 +88,16 @@ impl World {
         ensure!(text.contains(CASH), "the contract of sales does not know cash");
         let text = if narrow { text.replacen(CASH, "", 1) } else { text };
         Ok(std::fs::write(self.path().join("contracts/vending.sales.yaml"), text)?)
+    }
+
+    /// The config of another lake in the same folder, which reads the same topics.
+    fn write_config_of_replay(&self) -> Result<()> {
+        let text = std::fs::read_to_string(self.path().join("weir.toml"))?;
+        let text = text.replace("warehouse = \"lake\"", "warehouse = \"again\"");
+        let text = text.replace("sqlite:///catalog.db", "sqlite:///again.db");
+        let group = format!("group_prefix = \"{}", self.topics);
+        let text = text.replace(&group, &format!("{group}-again"));
+        Ok(std::fs::write(self.path().join(REPLAY), text)?)
     }
 
     fn write_config(&self) -> Result<()> {
@@ -130,9 +148,11 @@ impl World {
                 }
             }
             // What is late comes before the last piece, which is of the last hours alone.
-            let last = queue.len() - queue.len() / STEPS as usize;
-            queue.splice(last..last, late);
-            self.queues.insert(stream, queue);
+            let last = queue.len() / STEPS as usize;
+            let before = queue.len() - last;
+            queue.splice(before..before, late);
+            self.queues.insert(stream.clone(), queue);
+            self.last.insert(stream, last);
         }
         Ok(())
     }
@@ -150,20 +170,25 @@ impl World {
         Ok(std::fs::write(marts.join("forgets_yesterday.yml"), note)?)
     }
 
-    /// Sends the next piece of every stream, each record to any partition.
+    /// Sends the next piece of every stream, of any size, each record to any partition.
     fn send(&mut self, step: u64) -> Result<()> {
-        self.send_some(|queue| match step + 1 {
-            STEPS => queue.len(),
-            _ => queue.len() / (STEPS - step) as usize,
+        let last = self.last.clone();
+        self.send_some(|stream, queue, rng| {
+            let left = queue.len() - last[stream];
+            match STEPS - step {
+                1 => queue.len(),
+                2 => left,
+                more => rng.below(2 * left as u64 / (more - 1) + 1) as usize,
+            }
         })
     }
 
     /// Sends so many of every stream's records.
-    fn send_some(&mut self, some: impl Fn(&[Record]) -> usize) -> Result<()> {
+    fn send_some(&mut self, some: impl Fn(&str, &[Record], &mut Rng) -> usize) -> Result<()> {
         let producer = Kafka::shared().client()?.producer()?;
         for (stream, queue) in &mut self.queues {
             let topic = format!("{}-{stream}", self.topics);
-            let count = some(queue);
+            let count = some(stream, queue, &mut self.rng);
             for (at, value) in queue.drain(..count.min(queue.len())) {
                 let partition = Some(self.rng.below(PARTITIONS as u64) as i32);
                 let (value, timestamp_ms) = (Some(value.as_bytes()), Some(at));
@@ -176,23 +201,25 @@ impl World {
         producer.flush()
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    fn command(&self, config: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(lab::binary());
-        command.current_dir(self.path()).args(["--log-format", "json"]).args(arguments);
+        command.current_dir(self.path()).args(["--config", config, "--log-format", "json"]);
+        command.args(arguments);
         command
     }
 
     fn weir(&self, arguments: &[&str]) -> Result<Done> {
-        Ok(lab::done(self.command(arguments).output()?))
+        Ok(lab::done(self.command(CONFIG, arguments).output()?))
     }
 
     /// Builds, killed on the way some times.
     fn build(&mut self, kills: u64) -> Result<Done> {
         let run = ["--output", "human", "run", "--select", "+config.materialized:incremental"];
         for _ in 0..kills {
-            let mut child =
-                self.command(&run).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+            let mut build = self.command(CONFIG, &run);
+            let mut child = build.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
             std::thread::sleep(Duration::from_millis(300 + self.rng.below(4_000)));
+            self.killed += u64::from(child.try_wait()?.is_none());
             child.kill()?;
             child.wait()?;
         }
@@ -221,20 +248,48 @@ impl World {
         })
     }
 
-    /// Every row of every incremental model, sorted.
-    fn rows(&self) -> Result<BTreeMap<String, Vec<String>>> {
+    /// Every row of every incremental model of a lake, sorted.
+    fn rows(&self, config: &str) -> Result<BTreeMap<String, Vec<String>>> {
         let listed =
             self.weir(&["ls", "--select", "config.materialized:incremental"])?.expect(0)?;
         let mut all = BTreeMap::new();
         for line in listed.stdout.lines() {
             let model: Value = serde_json::from_str(line)?;
             let relation = model["relation"].as_str().context("a model without a relation")?;
-            let done = self.weir(&["query", &format!("SELECT * FROM {relation}")])?.expect(0)?;
-            let mut rows: Vec<String> = done.stdout.lines().map(str::to_string).collect();
-            rows.sort_unstable();
-            all.insert(relation.to_string(), rows);
+            all.insert(
+                relation.to_string(),
+                self.query(config, &format!("SELECT * FROM {relation}"))?,
+            );
         }
         Ok(all)
+    }
+
+    /// The rows of a query, sorted.
+    fn query(&self, config: &str, sql: &str) -> Result<Vec<String>> {
+        let done = lab::done(self.command(config, &["query", sql]).output()?).expect(0)?;
+        let mut rows: Vec<String> = done.stdout.lines().map(str::to_string).collect();
+        rows.sort_unstable();
+        Ok(rows)
+    }
+
+    /// The one number of a query.
+    fn number(&self, sql: &str) -> Result<i64> {
+        let rows = self.query(CONFIG, sql)?;
+        let row: Value = serde_json::from_str(rows.first().context("no row")?)?;
+        row["n"].as_i64().with_context(|| format!("{sql}: {row}"))
+    }
+
+    /// Reads every topic into an empty lake, and builds there; the rows.
+    fn replayed(&self) -> Result<BTreeMap<String, Vec<String>>> {
+        self.write_config_of_replay()?;
+        for arguments in [
+            &["seed"][..],
+            &["ingest", "--until-latest"],
+            &["run", "--select", "+config.materialized:incremental"],
+        ] {
+            lab::done(self.command(REPLAY, arguments).output()?).expect(0)?;
+        }
+        self.rows(REPLAY)
     }
 
     /// Replaces a text in a reference table and loads it.
@@ -248,7 +303,8 @@ impl World {
     }
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+/// A folder and all in it, build outputs aside.
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
     std::fs::create_dir_all(to)?;
     for entry in std::fs::read_dir(from)? {
         let (path, to) = {
@@ -298,12 +354,16 @@ fn increments_leave_the_rows_of_a_full_refresh() -> Result<()> {
         world.send(step)?;
         world.weir(&["ingest", "--until-latest"])?.expect(0)?;
         match step {
-            // A product had another cost all along.
+            // We had paid another price for a product all along.
             1 => world.correct("products.csv", |csv| csv.replacen(",0.88,", ",0.91,", 1))?,
             // Cash was refused by mistake.
             2 => {
+                let sold =
+                    "SELECT count(*) AS n FROM raw.vending_sales WHERE payment_method = 'cash'";
+                ensure!(world.number(sold)? == 0, "cash was not refused");
                 world.narrow(false)?;
                 world.weir(&["redrive", "--stream", "vending.sales"])?.expect(0)?;
+                ensure!(world.number(sold)? > 0, "nothing was redriven");
             }
             // A machine has stood elsewhere since yesterday evening.
             3 => world.correct("machines.csv", moved)?,
@@ -314,7 +374,7 @@ fn increments_leave_the_rows_of_a_full_refresh() -> Result<()> {
             world.build_in_parts(false, 1)?;
             continue;
         }
-        let kills = world.rng.below(2);
+        let kills = 1 + world.rng.below(2);
         let done = world.build(kills)?;
         ensure!(
             step == 0 || done.stdout.contains(" of "),
@@ -323,14 +383,17 @@ fn increments_leave_the_rows_of_a_full_refresh() -> Result<()> {
     }
     let idle = world.build(0)?;
     ensure!(idle.stdout.contains("PASS=0"), "a second build did something: {idle:#?}");
-    let increments = world.rows()?;
+    ensure!(world.killed > 1, "only {} builds were killed", world.killed);
+    corrections_are_in_the_marts(&world)?;
+    let increments = world.rows(CONFIG)?;
     let verified = world.weir(&["verify"])?.expect(0)?;
     ensure!(verified.stdout.contains("mart.trades_1m"), "{verified:#?}");
     let at_once = world.build_in_parts(true, u64::MAX)?;
-    let whole = world.rows()?;
+    let whole = world.rows(CONFIG)?;
     let by_day = world.build_in_parts(true, 1)?;
     ensure!(by_day > at_once, "{by_day} files were opened in parts, {at_once} at once");
-    let in_parts = world.rows()?;
+    let in_parts = world.rows(CONFIG)?;
+    let replayed = world.replayed()?;
     ensure!(increments.len() == whole.len() && whole.len() >= 15, "{} models", whole.len());
     for (relation, rows) in &whole {
         let found = differences(&increments[relation], rows);
@@ -342,8 +405,41 @@ fn increments_leave_the_rows_of_a_full_refresh() -> Result<()> {
         ensure!(!rows.is_empty(), "{relation} has no rows: nothing was compared");
         let parts = differences(&in_parts[relation], rows);
         ensure!(parts.is_empty(), "{relation}: + of a refresh in parts\n{}", parts.join("\n"));
+        let again = differences(&replayed[relation], rows);
+        ensure!(again.is_empty(), "{relation}: + of a replay, - of the lake\n{}", again.join("\n"));
         let shown = found.iter().take(10).cloned().collect::<Vec<_>>().join("\n");
         ensure!(found.is_empty(), "{relation}: + of increments, - of the full refresh\n{shown}");
+    }
+    Ok(())
+}
+
+/// What was corrected backwards is in the rows that increments left.
+fn corrections_are_in_the_marts(world: &World) -> Result<()> {
+    let machines = std::fs::read_to_string(world.path().join("ref/machines.csv"))?;
+    let moved =
+        machines.lines().nth(1).and_then(|row| row.split(',').next()).context("a machine")?;
+    for (what, least, sql) in [
+        ("the price", 1, "SELECT count(*) AS n FROM mart.fct_vends WHERE unit_cost = 0.91".into()),
+        (
+            "the old price",
+            0,
+            "SELECT count(*) AS n FROM mart.fct_vends WHERE unit_cost = 0.88".into(),
+        ),
+        (
+            "cash",
+            1,
+            "SELECT count(*) AS n FROM mart.fct_vends WHERE payment_method = 'cash'".into(),
+        ),
+        (
+            "the place",
+            2,
+            format!(
+                "SELECT count(DISTINCT site_id) AS n FROM mart.machine_health_hourly WHERE machine_id = '{moved}'"
+            ),
+        ),
+    ] {
+        let found = world.number(&sql)?;
+        ensure!(found >= least && (least > 0 || found == 0), "{what}: {sql} gives {found}");
     }
     Ok(())
 }
@@ -352,10 +448,13 @@ fn increments_leave_the_rows_of_a_full_refresh() -> Result<()> {
 fn every_plan_can_be_sent_to_other_processes() -> Result<()> {
     let mut world = World::new(7, "--machines 12 --sites 5 --for 16h --trouble 6")?;
     world.queue(false)?;
-    world.send_some(<[Record]>::len)?;
+    world.send_some(|_, queue, _| queue.len())?;
     world.weir(&["ingest", "--until-latest"])?.expect(0)?;
     let built = world.weir(&["--output", "human", "run", "--threads", "3"])?.expect(0)?;
     ensure!(built.stdout.contains("ERROR=0 SKIP=0"), "{built:#?}");
+    // What the descriptions promise holds of every model's rows.
+    let tested = world.weir(&["--output", "human", "test", "--data"])?.expect(0)?;
+    ensure!(tested.stdout.contains("WARN=0 ERROR=0 SKIP=0"), "{tested:#?}");
     // Unoptimised, DataFusion's reading of plans takes a deep stack.
     std::thread::scope(|scope| {
         let builder = std::thread::Builder::new().stack_size(STACK);
@@ -435,22 +534,28 @@ fn reads(world: &World, select: &str, more: &[&str]) -> Result<(u64, u64)> {
 
 #[test]
 fn the_cost_of_an_increment_follows_what_is_new() -> Result<()> {
+    for compacted in [false, true] {
+        cost(compacted).with_context(|| format!("compacted: {compacted}"))?;
+    }
+    Ok(())
+}
+
+fn cost(compacted: bool) -> Result<()> {
     // Without records whose time lies far ahead, after which none would come by its time.
     let flags = "--machines 4 --sites 2 --for 12d --stream vending.health --malformed 0";
     let mut world = World::new(5, flags)?;
     world.queue(false)?;
-    let hours = |n: i64| START_MS + n * 3_600_000;
-    let until = |world: &mut World, n: i64| -> Result<()> {
-        world.send_some(|queue| queue.iter().take_while(|(at, _)| *at < hours(n)).count())?;
-        world.weir(&["ingest", "--until-latest", "--stream", "vending.health"])?.expect(0).map(drop)
-    };
     let mut cost = Vec::new();
     for days in [3, 12] {
         for day in cost.len() as i64 * 3..days {
-            until(&mut world, day * 24 + 22)?;
+            world.take_until(day * 24 + 22)?;
+        }
+        if compacted {
+            let maintain = ["maintain", "raw.vending_health", "--set", "maintain.age_min=0s"];
+            world.weir(&maintain)?.expect(0)?;
         }
         let whole = reads(&world, "+machine_health_hourly", &["--full-refresh"])?;
-        until(&mut world, days * 24 - 1)?;
+        world.take_until(days * 24 - 1)?;
         let increment = reads(&world, "+machine_health_hourly", &[])?;
         println!("after {days} days: whole {whole:?}, an hour more {increment:?} files and bytes");
         cost.push((whole, increment));
@@ -461,5 +566,150 @@ fn the_cost_of_an_increment_follows_what_is_new() -> Result<()> {
     ensure!(of_large.0 <= of_small.0 + 2, "more files are opened for more old rows: {cost:?}");
     ensure!(of_large.1 < of_small.1 * 3 / 2, "more bytes are read for more old rows: {cost:?}");
     ensure!(2 * of_large.1 < large.1, "an hour costs half of the whole: {cost:?}");
+    Ok(())
+}
+
+impl World {
+    /// Sends and ingests what comes before so many hours of the fleet's life are over, of its one stream.
+    fn take_until(&mut self, hours: i64) -> Result<()> {
+        let end = START_MS + hours * 3_600_000;
+        self.send_some(|_, queue, _| queue.iter().take_while(|(at, _)| *at < end).count())?;
+        self.weir(&["ingest", "--until-latest", "--stream", "vending.health"])?.expect(0).map(drop)
+    }
+
+    fn write_model(&self, name: &str, sql: &str) -> Result<()> {
+        let marts = self.path().join("transforms/sql/marts");
+        std::fs::write(marts.join(format!("{name}.sql")), sql)?;
+        let note = format!("models: [{{name: {name}, config: {{meta: {{readers: [tests]}}}}}}]\n");
+        Ok(std::fs::write(marts.join(format!("{name}.yml")), note)?)
+    }
+}
+
+const FEW_HOURS: &str = "--machines 4 --sites 2 --for 8h --stream vending.health --malformed 0";
+
+#[test]
+fn a_repair_makes_windows_anew_and_brings_no_news() -> Result<()> {
+    let mut world = World::new(3, FEW_HOURS)?;
+    world.queue(false)?;
+    // Of the third hour every other record is late.
+    let queue = world.queues.get_mut("vending.health").context("no events")?;
+    let in_hour = |at: i64| (2..3).contains(&((at - START_MS).div_euclid(3_600_000)));
+    let mut number = 0;
+    let (late, rest) = queue.drain(..).partition::<Vec<Record>, _>(|(at, _)| {
+        number += 1;
+        in_hour(*at) && number % 2 == 0
+    });
+    ensure!(!late.is_empty(), "nothing is late");
+    *queue = rest;
+    world.take_until(6)?;
+    let hours = "SELECT * FROM mart.machine_health_hourly";
+    let build = ["run", "--select", "+machine_health_hourly"];
+    let bounds = |from: &'static str, to: &'static str| {
+        [&build[..], &["--event-time-start", from, "--event-time-end", to]].concat()
+    };
+    let bounded = bounds("2026-03-02T21:00:00Z", "2026-03-03T00:00:00Z");
+    // What has not been built has no windows to repair.
+    let unbuilt = world.weir(&[&["--output", "human"][..], &bounded].concat())?.expect(1)?;
+    ensure!(unbuilt.stdout.contains("which has not been built"), "{unbuilt:#?}");
+    world.weir(&build)?.expect(0)?;
+    let before = world.query(CONFIG, hours)?;
+
+    world.queues.get_mut("vending.health").context("no events")?.splice(0..0, late);
+    world.take_until(8)?;
+    let all = world.number("SELECT count(*) AS n FROM mart.machine_health_hourly")?;
+    let human = [&["--output", "human"][..], &bounded].concat();
+    let repaired = world.weir(&human)?.expect(0)?;
+    ensure!(repaired.stdout.contains(&format!(" of {all} rows in ")), "{repaired:#?}");
+    ensure!(world.query(CONFIG, hours)? == before, "the repair brought news");
+    let backwards = bounds("2026-03-03T00:00:00Z", "2026-03-02T21:00:00Z");
+    world.weir(&backwards)?.expect(2)?.says(&["is not before"])?;
+
+    world.weir(&build)?.expect(0)?;
+    let after = world.query(CONFIG, hours)?;
+    ensure!(after != before, "the news were passed over");
+    world.weir(&[&build[..], &["--full-refresh"]].concat())?.expect(0)?;
+    let whole = world.query(CONFIG, hours)?;
+    ensure!(after == whole, "{}", differences(&after, &whole).join("\n"));
+    Ok(())
+}
+
+const HOURS: &str = "select date_trunc('hour', event_time) as hour_at, count(*) as n, NEW\n\
+                     from {{ ref('stg_vending_health') }} group by date_trunc('hour', event_time)";
+
+#[test]
+fn columns_come_and_go_as_the_model_says() -> Result<()> {
+    let mut world = World::new(4, FEW_HOURS)?;
+    world.queue(false)?;
+    let policies = ["ignore", "append_new_columns", "sync_all_columns", "fail"];
+    let write = |world: &World, column: &str| -> Result<()> {
+        for policy in policies {
+            let config = format!(
+                "{{{{ config(materialized='incremental', incremental_strategy='microbatch', \
+                 event_time='hour_at', batch_size='hour', on_schema_change='{policy}') }}}}\n"
+            );
+            let sql = config + &HOURS.replace("NEW", column);
+            world.write_model(&format!("hours_{policy}"), &sql)?;
+        }
+        Ok(())
+    };
+    write(&world, "min(cpu_pct) as gone")?;
+    world.take_until(5)?;
+    let names = policies.map(|policy| format!("hours_{policy}"));
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    world.weir(&[&["run", "--select"], &names[..]].concat())?.expect(0)?;
+    write(&world, "1 as extra")?;
+    world.take_until(8)?;
+    for (policy, columns) in [
+        ("ignore", &["hour_at", "n", "gone"][..]),
+        ("append_new_columns", &["hour_at", "n", "gone", "extra"]),
+        ("sync_all_columns", &["hour_at", "n", "extra"]),
+    ] {
+        world.weir(&["run", "--select", &format!("hours_{policy}")])?.expect(0)?;
+        let rows = world.query(CONFIG, &format!("SELECT * FROM mart.hours_{policy}"))?;
+        let row: Value = serde_json::from_str(rows.first().context("no rows")?)?;
+        let found: Vec<&String> = row.as_object().context("a row")?.keys().collect();
+        let mut wanted: Vec<&str> = columns.to_vec();
+        wanted.sort_unstable();
+        let mut sorted: Vec<&str> = found.iter().map(|name| name.as_str()).collect();
+        sorted.sort_unstable();
+        ensure!(sorted == wanted, "{policy}: {found:?}");
+        for name in ["gone", "extra"].into_iter().filter(|name| columns.contains(name)) {
+            // The one is of the hours before, the other of those that were made with it.
+            let sql = |is: &str| {
+                format!("SELECT count(*) AS n FROM mart.hours_{policy} WHERE {name} {is}")
+            };
+            let (known, null) =
+                (world.number(&sql("IS NOT NULL"))?, world.number(&sql("IS NULL"))?);
+            ensure!(known > 0 && null > 0, "{policy}: {name} is known {known} times, null {null}");
+        }
+    }
+    let failed = world.weir(&["--output", "human", "run", "--select", "hours_fail"])?.expect(1)?;
+    ensure!(failed.stdout.contains("on_schema_change"), "{failed:#?}");
+    Ok(())
+}
+
+#[test]
+fn a_merge_needs_one_row_per_key() -> Result<()> {
+    let mut world = World::new(6, FEW_HOURS)?;
+    world.queue(false)?;
+    let merge = |key: &str| {
+        format!(
+            "{{{{ config(materialized='incremental', incremental_strategy='merge', unique_key=['id']) }}}}\n\
+             select {key} as id, count(*) as n from {{{{ source('raw', 'vending_health') }}}} group by machine_id, \
+             event_type"
+        )
+    };
+    world.write_model("of_machine", &merge("machine_id"))?;
+    world.write_model("of_nobody", &merge("nullif(machine_id, machine_id)"))?;
+    world.take_until(5)?;
+    world.weir(&["run", "--select", "of_machine", "of_nobody"])?.expect(0)?;
+    world.take_until(8)?;
+    for (model, says) in [
+        ("of_machine", "there are several new rows with the same id; a merge needs one per"),
+        ("of_nobody", "a new row has no `id`, by which rows are told apart"),
+    ] {
+        let failed = world.weir(&["--output", "human", "run", "--select", model])?.expect(1)?;
+        ensure!(failed.stdout.contains(says), "{failed:#?}");
+    }
     Ok(())
 }

@@ -11,7 +11,7 @@ use datafusion::catalog::{
 use datafusion::common::DataFusionError;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::empty::EmptyTable;
-use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, TryCast};
 use datafusion::prelude::SessionContext;
 use weir_catalog::derived::columns::{column_type, type_name};
 use weir_catalog::session::{SessionOptions, detached, explain};
@@ -97,14 +97,14 @@ async fn plan(
         Ok(plan) => plan,
         Err(error) => return mistake(&model.path, error).map(|one| Err(vec![one])),
     };
-    let mut mistakes = columns(model, plan.schema().as_arrow());
+    let mut mistakes = columns(model, &plan);
     mistakes.extend(float_money(model, &plan));
+    // What the settings ask for is said where they stand.
+    let place = Place { file: model.path.clone(), at: model.config_at };
     if !model.settings.dedup.is_empty() {
-        let place = Place { file: model.path.clone(), at: Position::START };
         let lacks = lacks(&model.settings.dedup, plan.schema().as_arrow());
         mistakes.extend(lacks.map(|message| place.says(message)));
     }
-    let place = Place { file: model.path.clone(), at: Position::START };
     let wrong = incremental::mistakes(project, model, &plan, plan.schema().as_arrow());
     mistakes.extend(wrong.into_iter().map(|message| place.says(message)));
     if !mistakes.is_empty() {
@@ -141,7 +141,7 @@ async fn increment(
     if all == new {
         return Ok(Ok(Some(Arc::new(schema))));
     }
-    let place = Place { file: model.path.clone(), at: Position::START };
+    let place = Place { file: model.path.clone(), at: model.config_at };
     Ok(Err(place.says(format!(
         "with is_incremental() the columns are {}, without it {}; they must be the same",
         new.join(", "),
@@ -183,12 +183,17 @@ fn mistake(file: &str, error: DataFusionError) -> Result<Diagnostic> {
 }
 
 /// Columns that a table cannot have, and those that are not as they are described.
-fn columns(model: &Model, schema: &Schema) -> Vec<Diagnostic> {
-    let place = Place { file: model.path.clone(), at: Position::START };
+fn columns(model: &Model, plan: &LogicalPlan) -> Vec<Diagnostic> {
+    let schema = plan.schema().as_arrow();
     let mut mistakes = Vec::new();
     let nested = model.relation.namespace == NAMESPACE_MART;
     for (number, field) in schema.fields().iter().enumerate() {
         let name = field.name();
+        let made_by = match plan {
+            LogicalPlan::Projection(projection) => projection.expr.get(number),
+            _ => None,
+        };
+        let place = Place { file: model.path.clone(), at: made_by.map_or(Position::START, at) };
         if !is_name(name) {
             let message = format!(
                 "column {} is called {name:?}; give it a name of lower case letters, digits and \
@@ -233,6 +238,34 @@ fn columns(model: &Model, schema: &Schema) -> Vec<Diagnostic> {
     mistakes
 }
 
+/// Where an expression stands: where it first names a column.
+fn at(expr: &Expr) -> Position {
+    let columns = expr.column_refs().into_iter();
+    let starts = columns.filter_map(|column| column.spans.first()).map(|span| span.start);
+    let first = starts.min_by_key(|start| (start.line, start.column));
+    first.map_or(Position::START, |start| Position {
+        line: start.line as usize,
+        column: start.column as usize,
+    })
+}
+
+/// The cast by DataFusion's own function.
+const ARROW_CAST: &str = "arrow_cast";
+
+/// What an expression makes another type of, and of which one.
+fn cast_of(expr: &Expr, schema: &datafusion::common::DFSchema) -> Option<(Expr, DataType)> {
+    match expr {
+        Expr::Cast(Cast { expr: inner, data_type, .. })
+        | Expr::TryCast(TryCast { expr: inner, data_type, .. }) => {
+            Some(((**inner).clone(), data_type.clone()))
+        }
+        Expr::ScalarFunction(function) if function.name() == ARROW_CAST => {
+            Some((function.args.first()?.clone(), expr.get_type(schema).ok()?))
+        }
+        _ => None,
+    }
+}
+
 /// Decimals that become floating numbers: money would be rounded.
 fn float_money(model: &Model, plan: &LogicalPlan) -> Vec<Diagnostic> {
     let mut found = Vec::new();
@@ -243,11 +276,11 @@ fn float_money(model: &Model, plan: &LogicalPlan) -> Vec<Diagnostic> {
         }
         for expr in node.expressions() {
             expr.apply(|part| {
-                if let Expr::Cast(Cast { expr: inner, data_type, .. }) = part
-                    && data_type.is_floating()
+                if let Some((inner, kind)) = cast_of(part, &schema)
+                    && kind.is_floating()
                     && inner.get_type(&schema).is_ok_and(|kind| kind.is_decimal())
                 {
-                    found.push(inner.to_string());
+                    found.push((at(&inner), inner.to_string()));
                 }
                 Ok(TreeNodeRecursion::Continue)
             })?;
@@ -257,9 +290,8 @@ fn float_money(model: &Model, plan: &LogicalPlan) -> Vec<Diagnostic> {
     debug_assert!(visited.is_ok());
     found.sort();
     found.dedup();
-    let place = Place { file: model.path.clone(), at: Position::START };
-    let says = |what: String| {
-        place.says(format!(
+    let says = |(at, what): (Position, String)| {
+        Place { file: model.path.clone(), at }.says(format!(
             "the decimal `{what}` becomes a floating number, and money would be rounded; write \
              other numbers beside it as decimals, for example 0.5 as cast(0.5 as decimal(3, 2))"
         ))

@@ -79,14 +79,20 @@ fn microbatch(
 /// Deduplication looks at the records of one source; of what other views made of them an increment could
 /// not tell which records were one event.
 fn twice_deduplicated(project: &Project, model: &Model) -> Option<String> {
-    let through = roots(project, model).into_values().flatten();
-    let mut views = through.filter_map(|name| project.models.get(&name));
-    let view = views.find(|view| !view.refs.is_empty() || view.sources.len() != 1)?;
-    Some(format!(
-        "it reads {}, which is deduplicated and is made of more than one source; deduplicate each source \
-         by itself",
-        view.name
-    ))
+    let mut open = vec![model];
+    while let Some(view) = open.pop() {
+        let is_of_one = view.refs.is_empty() && view.sources.len() == 1;
+        if !view.settings.dedup.is_empty() && !is_of_one {
+            return Some(format!(
+                "{} is deduplicated, and its rows are not those of one source as they came; deduplicate each \
+                 source by itself",
+                view.name
+            ));
+        }
+        let parents = view.refs.iter().filter_map(|name| project.models.get(name));
+        open.extend(parents.filter(|parent| !parent.is_stored()));
+    }
+    None
 }
 
 fn append(project: &Project, model: &Model, plan: &LogicalPlan, schema: &Schema) -> Vec<String> {

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     Distinct, Expr, Function, FunctionArgumentClause, FunctionArguments, OrderByExpr, OrderByKind,
-    Query, SelectItem, SetExpr, Spanned, Statement, Visit, Visitor, WindowType,
+    Query, SelectItem, SetExpr, Spanned, Statement, UnaryOperator, Visit, Visitor, WindowType,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -112,17 +112,31 @@ impl Visitor for Linter<'_> {
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         match expr {
             Expr::Function(function) => self.function(function, expr.span()),
-            Expr::InSubquery { negated: true, .. } => self.say(
-                expr.span(),
-                "NOT IN (subquery) is never true once the subquery gives a null; write NOT EXISTS",
-            ),
+            Expr::InSubquery { negated: true, .. } => self.not_in(expr),
+            Expr::UnaryOp { op: UnaryOperator::Not, expr: inner } if is_in_subquery(inner) => {
+                self.not_in(expr);
+            }
             _ => {}
         }
         ControlFlow::Continue(())
     }
 }
 
+fn is_in_subquery(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_in_subquery(inner),
+        Expr::InSubquery { negated, .. } => !negated,
+        _ => false,
+    }
+}
+
 impl Linter<'_> {
+    fn not_in(&mut self, expr: &Expr) {
+        let message =
+            "NOT IN (subquery) is never true once the subquery gives a null; write NOT EXISTS";
+        self.say(expr.span(), message);
+    }
+
     fn function(&mut self, function: &Function, span: Span) {
         let name = function.name.to_string().to_ascii_lowercase();
         let name = name.as_str();
@@ -170,11 +184,12 @@ impl Linter<'_> {
         let by_record = names.last().is_some_and(|last| last == column::OFFSET)
             && RECORD_ID.into_iter().all(has);
         let key = self.rules.unique_key;
-        let by_key = !order.is_empty() && !key.is_empty() && key.iter().all(|name| has(name));
+        // Within a partition by some of the key its columns are the same, and break no tie.
+        let by_key = !key.is_empty() && key.iter().all(|name| names.contains(name));
         if !by_record && !by_key {
             let message = format!(
                 "`{what}` takes one of several rows, and ties would be broken by chance: its ORDER \
-                 BY must end in {} (or hold all columns of unique_key)",
+                 BY must end in {} (or hold itself all columns of unique_key)",
                 RECORD_ID.join(", ")
             );
             self.say(span, message);
@@ -218,6 +233,8 @@ mod tests {
             ("select t.* from t", "1:8", "`*` in a mart"),
             ("with x as (select * from t) select a from x", "1:19", "`*` in a mart"),
             ("select a from t where a not in (select b from u)", "1:23", "NOT EXISTS"),
+            ("select a from t where not a in (select b from u)", "1:27", "NOT EXISTS"),
+            ("select a from t where not (a in (select b from u))", "1:28", "NOT EXISTS"),
             ("select a from t limit 1", "1:1", "ORDER BY must end in _source"),
             ("select a from t order by a limit 1", "1:1", "ORDER BY must end in"),
             ("select a from t order by a fetch first 1 rows only", "1:1", "ORDER BY must end in"),
@@ -234,6 +251,20 @@ mod tests {
             assert_eq!(found.len(), 1, "{sql}: {found:?}");
             assert!(found[0].starts_with(&format!("{place}: ")), "{sql}: {found:?}");
             assert!(found[0].contains(says), "{sql}: {found:?}");
+        }
+    }
+
+    /// By what rows are parted their ties are not broken, whatever the model's key is.
+    #[test]
+    fn a_key_in_the_partition_breaks_no_tie() {
+        for sql in [
+            "select row_number() over (partition by a order by t desc) as n from x",
+            "select row_number() over (partition by a, b order by t desc) as n from x",
+            "select row_number() over (partition by a order by t, b) as n from x",
+        ] {
+            let found = said(sql, &["a", "b"]);
+            assert_eq!(found.len(), 1, "{sql}: {found:?}");
+            assert!(found[0].contains("hold itself all columns of unique_key"), "{found:?}");
         }
     }
 

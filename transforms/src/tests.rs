@@ -13,6 +13,11 @@ use crate::unit_test::{Outcome, run};
 
 fn sources() -> Sources {
     let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let reference = vec![
+        Field::new("id", DataType::Utf8, true),
+        Field::new("valid_from", time.clone(), true),
+        Field::new("valid_to", time.clone(), true),
+    ];
     let fields = vec![
         Field::new("n", DataType::Int64, true),
         Field::new("id", DataType::Utf8, true),
@@ -22,7 +27,11 @@ fn sources() -> Sources {
         Field::new("_kafka_partition", DataType::Int32, true),
         Field::new("_offset", DataType::Int64, true),
     ];
-    [("raw.x".parse().unwrap(), Arc::new(Schema::new(fields)))].into()
+    [
+        ("raw.x".parse().unwrap(), Arc::new(Schema::new(fields))),
+        ("ref.m_history".parse().unwrap(), Arc::new(Schema::new(reference))),
+    ]
+    .into()
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -52,7 +61,16 @@ fn mistakes_are_found_before_anything_runs() {
         (format!("select event_time - event_time as d {from}"), "column `d`: tables have no type"),
         (format!("select cast(event_time as timestamp) as t {from}"), "a time without its zone"),
         (format!("select price * 0.5e0 as p {from}"), "becomes a floating number"),
-        (format!("select cast(price as double) as p {from}"), "becomes a floating number"),
+        (
+            format!("select n,\n  cast(price as double) as p {from}"),
+            "staging/a.sql:2:8: the decimal `raw.x.price` becomes a floating number",
+        ),
+        (format!("select try_cast(price as double) as p {from}"), "becomes a floating number"),
+        (format!("select arrow_cast(price, 'Float64') as p {from}"), "becomes a floating number"),
+        (
+            format!("select n,\n  event_time - event_time as d {from}"),
+            "staging/a.sql:2:3: column `d`",
+        ),
         (
             format!("{{{{ config(dedup=['id']) }}}} select id, event_time {from}"),
             "`_source` is missing",
@@ -61,6 +79,199 @@ fn mistakes_are_found_before_anything_runs() {
         let found = mistakes(&sql);
         assert!(found.iter().any(|m| m.contains(says)), "{sql}: {found:#?}");
     }
+}
+
+const RECORD: &str = "_source, _kafka_partition, _offset";
+
+/// A model that is built by increments of this strategy.
+fn incremental(strategy: &str, select: &str) -> String {
+    let more = match strategy {
+        "microbatch" => ", event_time='event_time', batch_size='hour'",
+        "merge" => ", unique_key=['id']",
+        _ => "",
+    };
+    format!(
+        "{{{{ config(materialized='incremental', incremental_strategy='{strategy}'{more}) }}}}\n{select}"
+    )
+}
+
+const RAW: &str = "from {{ source('raw', 'x') }} as x";
+
+/// A strategy, a SELECT, and what is said of it.
+type Refused = (&'static str, String, &'static str);
+
+fn no_microbatch() -> Vec<Refused> {
+    let raw = RAW;
+    vec![
+        (
+            "microbatch",
+            format!("select n {raw}"),
+            "`event_time` names the column `event_time`, which",
+        ),
+        ("microbatch", format!("select n as event_time {raw}"), "which is no time or date"),
+        (
+            "microbatch",
+            "select event_time, n from {{ ref('made') }}".into(),
+            "it reads made, of which nobody can tell which times a build changed",
+        ),
+        (
+            "microbatch",
+            "select event_time, n from {{ ref('twice') }}".into(),
+            "twice is deduplicated, and its rows are not those of one source as they came",
+        ),
+        (
+            "microbatch",
+            format!(
+                "select event_time, h.valid_to {raw} join {{{{ source('ref', 'm_history') }}}} as h on h.id = x.id"
+            ),
+            "column `valid_to` says until when a row of a reference holds",
+        ),
+        (
+            "microbatch",
+            format!(
+                "select event_time {raw} join {{{{ ref('current') }}}} as c on c.id = x.id where c.is_current"
+            ),
+            "it asks what is current",
+        ),
+    ]
+}
+
+fn no_append() -> Vec<Refused> {
+    let raw = RAW;
+    vec![
+        ("append", format!("select n, _source, _offset {raw}"), "`_kafka_partition` is missing"),
+        (
+            "append",
+            format!("select n, {RECORD} from {{{{ ref('made') }}}}"),
+            "it reads made, and append models",
+        ),
+        (
+            "append",
+            format!("select n, {RECORD} from {{{{ ref('once') }}}}"),
+            "it reads once, which is dedup",
+        ),
+        (
+            "append",
+            format!(
+                "select x.n, x._source, x._kafka_partition, x._offset {raw} join {{{{ source('ref', 'm_history') }}}} as h on h.id = x.id"
+            ),
+            "a load of a reference would change rows that were appended",
+        ),
+        (
+            "append",
+            format!(
+                "select a.n, a._source, a._kafka_partition, a._offset {raw} join {{{{ source('raw', 'x') }}}} as a on a.id = x.id"
+            ),
+            "this has a join",
+        ),
+        (
+            "append",
+            format!("select max(n) as n, {RECORD} {raw} group by {RECORD}"),
+            "this has GROUP BY or DISTINCT",
+        ),
+        ("append", format!("select distinct n, {RECORD} {raw}"), "this has GROUP BY or DISTINCT"),
+        (
+            "append",
+            format!("select row_number() over (order by {RECORD}) as n, {RECORD} {raw}"),
+            "this has a window function",
+        ),
+        (
+            "append",
+            format!("select n, {RECORD} {raw} order by {RECORD} limit 3"),
+            "this has ORDER BY or LIMIT",
+        ),
+        (
+            "append",
+            format!("select n, {RECORD} {raw} except select n, {RECORD} {raw}"),
+            "append model gives rows record by record",
+        ),
+    ]
+}
+
+fn no_merge() -> Vec<Refused> {
+    let raw = RAW;
+    vec![
+        (
+            "merge",
+            format!("select n {raw}"),
+            "`unique_key` names the column `id`, which is not there",
+        ),
+        (
+            "merge",
+            "select id, max(n) as n from {{ ref('made') }} group by id".into(),
+            "it reads made, and merge models",
+        ),
+        (
+            "merge",
+            "select id, max(n) as n from {{ ref('once') }} group by id".into(),
+            "it reads once, which is dedup",
+        ),
+        (
+            "merge",
+            format!(
+                "select id, {{% if is_incremental() %}} max(n) {{% else %}} 'x' {{% endif %}} as n {raw} group by id"
+            ),
+            "with is_incremental() the columns are id string, n long, without it id string, n string",
+        ),
+    ]
+}
+
+#[test]
+fn what_no_increment_can_get_right_is_refused_where_it_is_asked_for() {
+    let (raw, held) =
+        ("from {{ source('raw', 'x') }} as x", "from {{ source('ref', 'm_history') }}");
+    let table =
+        format!("{{{{ config(materialized='table') }}}} select n, id, event_time, {RECORD} {raw}");
+    let current = format!(
+        "{{{{ config(materialized='table') }}}} select id, valid_to is null as is_current {held}"
+    );
+    let once = format!("{{{{ config(dedup=['id']) }}}} select n, id, event_time, {RECORD} {raw}");
+    let twice = format!(
+        "{{{{ config(dedup=['id']) }}}} select n, id, event_time, {RECORD} from {{{{ ref('once') }}}}"
+    );
+    let models = [
+        ("staging/made.sql", table.as_str()),
+        ("staging/current.sql", &current),
+        ("staging/once.sql", &once),
+        ("staging/twice.sql", &twice),
+    ];
+    for (strategy, select, says) in [no_microbatch(), no_append(), no_merge()].concat() {
+        let sql = incremental(strategy, &select);
+        let mut files = vec![("staging/a.sql", sql.as_str())];
+        files.extend(models.iter().filter(|(path, _)| match *path {
+            // Not read, but by the last of them.
+            "staging/once.sql" => select.contains("'once'") || select.contains("'twice'"),
+            path => select.contains(&path["staging/".len()..path.len() - ".sql".len()]),
+        }));
+        let found = compiled(&project(&files)).map(|_| ()).expect_err(&sql);
+        let placed = |m: &&String| m.starts_with("staging/a.sql:1:4: ") && m.contains(says);
+        assert!(found.iter().any(|m| placed(&m)), "{sql}\n{says}: {found:#?}");
+    }
+    // What can be right is not refused.
+    for (strategy, select) in [
+        ("microbatch", format!("select event_time, count(*) as n {raw} group by event_time")),
+        ("append", format!("select n + 1 as n, {RECORD} {raw} where n > 3")),
+        ("merge", format!("select id, max(n) as n {raw} group by id")),
+    ] {
+        let sql = incremental(strategy, &select);
+        let found = compiled(&project(&[("staging/a.sql", &sql)]));
+        assert!(found.is_ok(), "{sql}: {:?}", found.err());
+    }
+}
+
+#[test]
+fn marts_have_flat_columns() {
+    let files = [(
+        "marts/sales/c.sql",
+        "select n, make_array(n) as list, struct(n as a) as s from {{ source('raw', 'x') }}",
+    )];
+    let found = compiled(&project(&files)).map(|_| ()).unwrap_err();
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found[0].contains("column `list` is a list<long>; a mart has flat columns"),
+        "{found:?}"
+    );
+    assert!(found[1].contains("column `s` is a struct<"), "{found:?}");
 }
 
 #[test]

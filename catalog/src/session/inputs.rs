@@ -12,13 +12,13 @@ use datafusion::datasource::empty::EmptyTable;
 use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::error::Result as DfResult;
 use datafusion::logical_expr::utils::{conjunction, disjunction};
-use datafusion::logical_expr::{Expr, LogicalPlanBuilder, ident, lit, not};
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, ScalarUDF, ident, lit, not};
 use weir_contract::contract::Contract;
 use weir_contract::names::{SourceId, TableName, VIEW_HISTORY_SUFFIX, column};
 use weir_contract::progress::Root;
 use weir_contract::reference::Reference;
 
-use super::{explain, history};
+use super::{explain, history, promoted};
 use crate::create::key_names;
 use crate::scan::{IcebergProvider, Only, query_schema};
 use crate::schema::{raw_iceberg_schema, reference_iceberg_schema};
@@ -50,6 +50,8 @@ pub struct Source {
     pub table: TableName,
     pinned: Option<(Lake, Base)>,
     columns: SchemaRef,
+    /// Of a stream: functions that find columns in `_extra` which the table did not always have.
+    promoted: Vec<Arc<ScalarUDF>>,
     /// Of a reference table: its key.
     key: Option<Vec<String>>,
 }
@@ -64,7 +66,9 @@ impl Source {
     ) -> Result<Source> {
         let columns = query_schema(&raw_iceberg_schema(contract)?)?;
         let pinned = pin(lake, table).await?;
-        Ok(Source { name: table.clone(), table: table.clone(), pinned, columns, key: None })
+        let promoted = pinned.as_ref().map(|(_, base)| promoted::functions(contract, table, base));
+        let (name, promoted) = (table.clone(), promoted.unwrap_or_default());
+        Ok(Source { table: name.clone(), name, pinned, columns, promoted, key: None })
     }
 
     /// The rows of a reference table that count, under the name `ref.<name>_history`.
@@ -75,7 +79,7 @@ impl Source {
         let key = Some(key_names(&reference.contract, &reference.key));
         let suffixed = format!("{}{VIEW_HISTORY_SUFFIX}", table.name);
         let name = TableName { name: suffixed, ..table.clone() };
-        Ok(Source { name, table, pinned, columns, key })
+        Ok(Source { name, table, pinned, columns, promoted: Vec::new(), key })
     }
 
     /// How far it can be read: all of the pinned version.
@@ -103,6 +107,11 @@ impl Source {
     /// Of a reference table the columns by which its rows are told apart; none of a stream.
     pub fn key(&self) -> Option<&[String]> {
         self.key.as_deref()
+    }
+
+    /// Whether values of some of its columns may stand in `_extra`, where only this process looks for them.
+    pub fn has_promoted(&self) -> bool {
+        !self.promoted.is_empty()
     }
 
     /// Whether rows that were in the table have been taken from it: by retention, or by others with a
@@ -147,8 +156,9 @@ impl Source {
     ) -> DfResult<Arc<dyn TableProvider>> {
         let schema = table.schema();
         let names = schema.fields().iter().map(|field| field.name());
+        let kept = names.filter(|name| !OF_REJECTS.contains(&name.as_str()));
         let kept: Vec<Expr> =
-            names.filter(|name| !OF_REJECTS.contains(&name.as_str())).map(ident).collect();
+            kept.map(|name| self.column(&schema, name)).collect::<DfResult<_>>()?;
         let mut plan = self.scan(table)?.filter(ident(column::ERROR).is_null())?;
         if let Some(until) = slice.until {
             plan = plan.filter(records(until))?;
@@ -161,6 +171,17 @@ impl Source {
             plan = plan.filter(within(column::EVENT_TIME, kind, when))?;
         }
         Ok(Arc::new(ViewTable::new(plan.project(kept)?.build()?, None)))
+    }
+
+    /// A column, of which what came before it was one stands in `_extra`.
+    fn column(&self, schema: &SchemaRef, name: &str) -> DfResult<Expr> {
+        let mut functions = self.promoted.iter();
+        match functions.find(|function| promoted::column_of(function) == Some(name)) {
+            None => Ok(ident(name)),
+            Some(function) => {
+                promoted::or_extra(function, name, schema.field_with_name(name)?.data_type())
+            }
+        }
     }
 
     fn loaded(

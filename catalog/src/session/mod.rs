@@ -7,6 +7,7 @@ pub(crate) mod history;
 pub mod inputs;
 mod memory;
 mod names;
+mod promoted;
 mod rejects;
 #[cfg(test)]
 mod tests;

@@ -49,7 +49,7 @@ Example:
 pub(super) const APPLY_HELP: &str = "\
 One commit a table, without a snapshot: no row changes, time travel shows the columns of the time.
 Ingest that runs goes on, and takes the contract's file up between two batches once the table fits it.
-Values that came before as unknown members stay in _extra.
+Values that came before as unknown members stay in _extra, where models find them by the new column.
 Example:
   weir contracts apply vending.sales";
 

@@ -85,6 +85,7 @@ Read off the plans: for each column of a model those of its inputs from which it
 
 Examples:
   weir lineage fct_vends
+  weir lineage fct_vends --mermaid      a picture of its columns
   weir lineage --mermaid > models.mmd   a picture of all models";
 
 /// Which models.
@@ -195,6 +196,9 @@ pub struct Wait {
     /// How long to wait for it [default: look once].
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
     pub patience: Option<Duration>,
+    /// Variables above those of project.yml, a mapping in YAML.
+    #[arg(long, value_name = "YAML")]
+    pub vars: Option<String>,
 }
 
 /// `weir freshness`.

@@ -12,10 +12,20 @@ use crate::failure::Failure;
 /// Rows of a unit test that are shown.
 const SHOWN_MAX: usize = 10;
 
+/// dbt's id of a unit test.
+pub fn unit_id(test: &UnitTest) -> String {
+    format!("unit_test.weir.{}.{}", test.model, test.name)
+}
+
+/// dbt's id of a test of rows.
+pub fn data_id(test: &DataTest) -> String {
+    format!("test.weir.{}", test.name)
+}
+
 /// Runs a unit test; how its step ends.
 pub async fn one_unit(models: &Models, test: &UnitTest) -> Result<Ended, Failure> {
     let ran = unit_test::run(&models.project, &models.compiled, &models.columns, test).await;
-    let id = format!("unit_test.weir.{}.{}", test.model, test.name);
+    let id = unit_id(test);
     let (status, failures, message) = match ran.map_err(Failure::catalog)? {
         unit_test::Outcome::Passed => (Status::Pass, None, String::new()),
         unit_test::Outcome::Wrong(why) => (Status::Error, None, test.place.says(why).to_string()),
@@ -36,7 +46,7 @@ pub async fn one_unit(models: &Models, test: &UnitTest) -> Result<Ended, Failure
 
 /// Runs a test of rows; how its step ends.
 pub async fn one_data(models: &Models, engine: &Engine, test: &DataTest) -> Ended {
-    let id = format!("test.weir.{}", test.name);
+    let id = data_id(test);
     let (status, failures, message) = match data_test::run(engine, &models.project, test).await {
         Err(error) => (Status::Error, None, test.place.says(error.message()).to_string()),
         Ok(outcome) if outcome.failures == 0 => (Status::Pass, Some(0), String::new()),

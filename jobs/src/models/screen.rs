@@ -1,9 +1,11 @@
 //! The lines that dbt's users know, and `run_results.json`.
 
+use std::pin::pin;
 use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{DateTime, Local, Utc};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use weir_transforms::engine::Reads;
 
 use super::Models;
@@ -12,6 +14,8 @@ use crate::output::Output;
 
 /// Where dots end and a status begins.
 const WIDTH: usize = 70;
+/// How often is told that a long step goes on.
+pub const PROGRESS: Duration = Duration::from_secs(10);
 
 /// How a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +53,7 @@ impl Status {
 
 /// A step that has begun.
 pub struct Started {
-    /// What it does.
-    pub what: String,
+    what: String,
     number: usize,
     began: Instant,
     began_wall: SystemTime,
@@ -71,6 +74,9 @@ pub struct Ended {
 /// One step of a run.
 struct Step {
     ended: Ended,
+    /// The table that it builds.
+    relation: Option<String>,
+    thread: String,
     sql: String,
     /// What building a table read of data files.
     reads: Option<Reads>,
@@ -100,20 +106,20 @@ impl Screen {
         Ok(started)
     }
 
-    /// It is still under way.
+    /// It is still under way, and has read so much of data files if that is known.
     pub fn goes_on(
         &self,
         output: &mut Output,
         started: &Started,
-        reads: Reads,
+        reads: Option<Reads>,
     ) -> Result<(), Failure> {
         let text = format!("{} of {} RUN {} ", started.number, self.total, started.what);
-        let mib = reads.bytes as f64 / f64::from(1 << 20);
         let seconds = started.began.elapsed().as_secs();
-        output.say(line(
-            &text,
-            &format!("[{mib:.1} MiB of {} files read in {seconds}s]", reads.files),
-        ))
+        let far = reads.map_or("running".to_string(), |reads| {
+            let mib = reads.bytes as f64 / f64::from(1 << 20);
+            format!("{mib:.1} MiB of {} files read", reads.files)
+        });
+        output.say(line(&text, &format!("[{far} in {seconds}s]")))
     }
 
     /// A step that ends as it begins.
@@ -140,13 +146,16 @@ impl Screen {
             other => other.name().to_uppercase(),
         };
         let count = if n > 0 { format!(" {n}") } else { String::new() };
-        let text = format!("{number} of {} {word}{count} {what} ", self.total);
+        let text =
+            format!("{number} of {} {word}{count} {} ", self.total, done(&what, ended.status));
         let state = match ended.status {
             Status::Skip => "[SKIP]".to_string(),
             Status::Success => format!("[{} in {:.2}s]", ended.message, took.as_secs_f64()),
             _ => format!("[{word}{count} in {:.2}s]", took.as_secs_f64()),
         };
-        self.steps.push(Step { ended, sql, reads, began: began_wall, took });
+        let thread = std::thread::current().name().unwrap_or("main").to_string();
+        let relation = what.rsplit_once(" model ").map(|(_, relation)| relation.to_string());
+        self.steps.push(Step { ended, relation, thread, sql, reads, began: began_wall, took });
         output.say(line(&text, &state))
     }
 
@@ -191,10 +200,13 @@ impl Screen {
         let text = json!({
             "metadata": {
                 "dbt_schema_version": "https://schemas.getdbt.com/dbt/run-results/v6.json",
+                "dbt_version": "0.0.0",
                 "generated_at": Utc::now().to_rfc3339(),
-                "weir_version": env!("CARGO_PKG_VERSION"),
+                "invocation_id": Value::Null,
+                "env": {"weir_version": env!("CARGO_PKG_VERSION")},
             },
             "elapsed_time": self.began.elapsed().as_secs_f64(),
+            "args": {},
             "results": results,
         });
         models.write("run_results.json", &format!("{text:#}\n"))
@@ -210,6 +222,7 @@ impl Step {
             "failures": self.ended.failures,
             "message": self.ended.message,
             "execution_time": self.took.as_secs_f64(),
+            "thread_id": self.thread,
             "timing": [{
                 "name": "execute",
                 "started_at": time(self.began),
@@ -218,8 +231,35 @@ impl Step {
             "adapter_response": self.reads.map_or(json!({}), |reads| {
                 json!({"files_read": reads.files, "bytes_read": reads.bytes})
             }),
+            "compiled": !self.sql.is_empty(),
             "compiled_code": self.sql,
+            "relation_name": self.relation,
         })
+    }
+}
+
+/// Works on; each time that it took so long again, that is told.
+pub async fn watched<T>(
+    every: Duration,
+    work: impl Future<Output = T>,
+    mut tell: impl FnMut() -> Result<(), Failure>,
+) -> Result<T, Failure> {
+    let mut work = pin!(work);
+    loop {
+        match timeout(every, &mut work).await {
+            Ok(done) => return Ok(done),
+            Err(_) => tell()?,
+        }
+    }
+}
+
+/// What was done, as dbt says it: `test` stands only where one starts or is passed over.
+fn done(what: &str, status: Status) -> String {
+    match status {
+        Status::Skip | Status::NoOp => what.to_string(),
+        Status::Success => format!("created {what}"),
+        Status::Error if what.starts_with("sql ") => format!("creating {what}"),
+        _ => what.split_once(' ').map_or(what, |(_, name)| name).to_string(),
     }
 }
 
@@ -230,4 +270,43 @@ pub fn stamped(text: &str) -> String {
 
 fn line(text: &str, state: &str) -> String {
     stamped(&format!("{text:.<WIDTH$} {state}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_takes_long_is_told_until_it_is_done() {
+        let mut told = 0;
+        let work = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            7
+        };
+        let done = watched(Duration::from_millis(5), work, || {
+            told += 1;
+            Ok(())
+        });
+        assert_eq!(done.await.ok(), Some(7));
+        assert!(told > 1, "told {told} times");
+        let lost = watched(Duration::from_millis(1), std::future::pending::<()>(), || {
+            Err(Failure::config("nobody listens"))
+        });
+        assert!(lost.await.is_err());
+    }
+
+    #[test]
+    fn lines_are_those_of_dbt() {
+        for (what, status, line) in [
+            ("sql table model mart.x", Status::Success, "created sql table model mart.x"),
+            ("sql table model mart.x", Status::Error, "creating sql table model mart.x"),
+            ("sql table model mart.x", Status::NoOp, "sql table model mart.x"),
+            ("test not_null_x_a", Status::Pass, "not_null_x_a"),
+            ("test not_null_x_a", Status::Error, "not_null_x_a"),
+            ("test not_null_x_a", Status::Skip, "test not_null_x_a"),
+            ("unit_test x::y", Status::Fail, "x::y"),
+        ] {
+            assert_eq!(done(what, status), line);
+        }
+    }
 }

@@ -2,12 +2,10 @@
 //! asked for, and what is skipped because something before it failed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::pin::pin;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::thread::Builder;
 
 use tokio::runtime::Handle;
-use tokio::time::timeout;
 use weir_catalog::Lake;
 use weir_contract::class::ErrorClass;
 use weir_transforms::data_test;
@@ -16,14 +14,14 @@ use weir_transforms::project::{DataTest, Model};
 use weir_transforms::run::{Ask, Built};
 
 use super::Models;
-use super::checks::{one_data, one_unit};
-use super::screen::{Ended, Screen, Started, Status};
+use super::checks::{data_id, one_data, one_unit, unit_id};
+use super::screen::{Ended, PROGRESS, Screen, Started, Status, watched};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::session::Done;
 
-/// How often is told how far a long build is.
-const PROGRESS: Duration = Duration::from_secs(10);
+/// The exit code after which the same command may succeed.
+const RETRY: u8 = 75;
 
 /// What is asked of a run.
 pub struct Asked {
@@ -95,8 +93,10 @@ impl<'r> Run<'r> {
     /// Does all steps, of at most `threads` models at the same time.
     pub fn work(&self, threads: usize, runtime: &Handle) {
         std::thread::scope(|scope| {
-            for _ in 1..threads {
-                scope.spawn(|| self.work_alone(runtime));
+            for number in 1..threads {
+                let thread = Builder::new().name(format!("thread-{number}"));
+                // Where no more can be had, those that are there do the work.
+                let _ = thread.spawn_scoped(scope, || self.work_alone(runtime));
             }
             self.work_alone(runtime);
         });
@@ -180,7 +180,8 @@ impl<'r> Run<'r> {
         let engine = self.models.runner(self.lake).engine().await.map_err(Failure::catalog)?;
         for test in tests {
             let started = self.start(format!("test {}", test.name))?;
-            let ended = one_data(self.models, &engine, test).await;
+            let work = one_data(self.models, &engine, test);
+            let ended = watched(PROGRESS, work, || self.goes_on(&started, None)).await?;
             if matches!(ended.status, Status::Fail | Status::Error) {
                 self.broken(name, ErrorClass::BadData);
             }
@@ -195,19 +196,12 @@ impl<'r> Run<'r> {
             Some(_) => "incremental",
             None => "table",
         };
-        let what = format!("sql {kind} model {}", model.relation);
-        let mut started = self.start(what.clone())?;
+        let started = self.start(format!("sql {kind} model {}", model.relation))?;
         let runner = self.models.runner(self.lake);
-        let mut build = pin!(runner.build(model, &self.asked.ask));
-        let built = loop {
-            match timeout(PROGRESS, &mut build).await {
-                Ok(built) => break built,
-                Err(_) => {
-                    let state = &mut *self.state();
-                    state.screen.goes_on(state.output, &started, runner.counter.reads())?;
-                }
-            }
-        };
+        let build = runner.build(model, &self.asked.ask);
+        let built =
+            watched(PROGRESS, build, || self.goes_on(&started, Some(runner.counter.reads())));
+        let built = built.await?;
         let (status, message) = match built {
             Ok(Built::Done { rows, written: None, why: None }) => {
                 (Status::Success, format!("{rows} rows"))
@@ -224,10 +218,7 @@ impl<'r> Run<'r> {
                 (Status::Error, format!("{}: {error}", model.path))
             }
         };
-        if status == Status::Success {
-            started.what = format!("created {what}");
-        }
-        let id = format!("model.weir.{}", model.name);
+        let id = model_id(&model.name);
         let sql = self.models.compiled[&model.name].sql.clone();
         let reads = Some(runner.counter.reads());
         self.end(started, Ended { id, status, failures: None, message }, (sql, reads))?;
@@ -241,17 +232,21 @@ impl<'r> Run<'r> {
         state.there.insert(model.name.clone());
         if units {
             for test in self.models.project.unit_tests.iter().filter(|t| t.model == model.name) {
-                state.skipped(format!("unit_test {}::{}", test.model, test.name), &test.name)?;
+                let what = format!("unit_test {}::{}", test.model, test.name);
+                state.skipped(what, unit_id(test))?;
             }
         }
         if table {
-            state.skipped(format!("relation {}", model.relation), &model.name)?;
+            state.skipped(format!("relation {}", model.relation), model_id(&model.name))?;
         }
         if !self.asked.tested {
             return Ok(());
         }
         let tests = due(self.models, &model.name, &state.there);
-        tests.iter().try_for_each(|test| state.skipped(format!("test {}", test.name), &test.name))
+        for test in tests {
+            state.skipped(format!("test {}", test.name), data_id(test))?;
+        }
+        Ok(())
     }
 
     fn broken(&self, name: &str, class: ErrorClass) {
@@ -263,6 +258,11 @@ impl<'r> Run<'r> {
     fn start(&self, what: String) -> Result<Started, Failure> {
         let state = &mut *self.state();
         state.screen.start(state.output, what)
+    }
+
+    fn goes_on(&self, started: &Started, reads: Option<Reads>) -> Result<(), Failure> {
+        let state = &mut *self.state();
+        state.screen.goes_on(state.output, started, reads)
     }
 
     fn end(
@@ -288,14 +288,12 @@ impl<'r> Run<'r> {
             return Err(failure);
         }
         screen.finish(output, self.models)?;
+        // As in dbt a step that fails is 1, whatever was wrong with it; 75 where another try may do.
         let class = match classes.as_slice() {
             [] if idle && screen.is_idle() => return Ok(Done::Idle),
             [] => return Ok(Done::Done),
-            [one] => *one,
-            several => match several.iter().all(|class| *class == ErrorClass::Retry) {
-                true => ErrorClass::Retry,
-                false => ErrorClass::BadData,
-            },
+            all if all.iter().all(|class| class.exit_code() == RETRY) => ErrorClass::Retry,
+            _ => ErrorClass::BadData,
         };
         let what = match classes.len() {
             1 => "1 step of the run failed".to_string(),
@@ -309,12 +307,16 @@ impl<'r> Run<'r> {
 }
 
 impl State<'_> {
-    fn skipped(&mut self, what: String, name: &str) -> Result<(), Failure> {
+    fn skipped(&mut self, what: String, id: String) -> Result<(), Failure> {
         let started = self.screen.passed_over(what);
-        let id = format!("skipped.weir.{name}");
         let ended = Ended { id, status: Status::Skip, failures: None, message: String::new() };
         self.screen.end(self.output, started, ended, (String::new(), None))
     }
+}
+
+/// dbt's id of a model.
+fn model_id(name: &str) -> String {
+    format!("model.weir.{name}")
 }
 
 /// Steps of a run: views are no steps, they are computed where they are named.

@@ -23,7 +23,7 @@ use super::pointer::SimPointer;
 pub struct Counts(BTreeMap<&'static str, u64>);
 
 /// Everything that must happen in a long run, lest the run proves nothing about it.
-const MUST_HAPPEN: [&str; 41] = [
+const MUST_HAPPEN: [&str; 42] = [
     "crash",
     "freeze",
     "power cut",
@@ -49,6 +49,7 @@ const MUST_HAPPEN: [&str; 41] = [
     "redrive unknown",
     "redrive lost",
     "covered",
+    "covered while idle",
     "s3 put refused",
     "s3 put unanswered",
     "s3 put landed late",
@@ -299,6 +300,10 @@ pub async fn check(
         }
     }
     auditor.borrow_mut().counts.many("covered", covered.len() as u64);
+    match pointer.covered_idly() {
+        0 => {}
+        times => auditor.borrow_mut().counts.many("covered while idle", times),
+    }
     for (partition, log) in topic.logs.iter().enumerate() {
         let partition = partition as i32;
         let counters = known.get(&partition).ok_or(format!("partition {partition} is unknown"))?;

@@ -50,6 +50,8 @@ struct State {
     snapshots: BTreeSet<i64>,
     /// Partition and offset → the Kafka time, ms, up to which it was once said that all lies before it.
     covered: BTreeMap<(i32, i64), i64>,
+    /// How often that moved on without a snapshot.
+    covered_idly: u64,
 }
 
 /// The catalog; one for all processes, cheap to clone.
@@ -76,6 +78,11 @@ impl SimPointer {
     /// Whether a snapshot was ever current.
     pub fn ever_current(&self, snapshot: i64) -> bool {
         self.lock().snapshots.contains(&snapshot)
+    }
+
+    /// How often coverage moved on without a snapshot.
+    pub fn covered_idly(&self) -> u64 {
+        self.lock().covered_idly
     }
 
     /// Partition and offset → the Kafka time, ms, up to which it was once said that all lies before it.
@@ -145,12 +152,15 @@ impl State {
 
     /// Notes what metadata that have become current say.
     fn note(&mut self, new: &Loaded) {
-        self.snapshots.extend(new.metadata.current_snapshot_id());
+        let current = new.metadata.current_snapshot_id();
+        let is_idle = current.is_some_and(|id| self.snapshots.contains(&id));
+        self.snapshots.extend(current);
         let property = |key: &str| new.metadata.properties().get(key).map_or("", String::as_str);
         if let Ok(coverage) = Coverage::from_json(property(key::COVERAGE)) {
             for (partition, covered) in coverage.partitions {
                 let Some(covered) = covered else { continue };
                 let time_ms = self.covered.entry((partition, covered.until)).or_insert(i64::MIN);
+                self.covered_idly += u64::from(is_idle && covered.time_ms > *time_ms);
                 *time_ms = (*time_ms).max(covered.time_ms);
             }
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use minijinja::Value;
 use weir_contract::yaml::{
-    Diagnostic, Entry, Format, Keys, Kind, Node, Object, Sink, Value as Yaml, load,
+    Diagnostic, Entry, Format, Keys, Kind, Node, Object, Sink, Value as Yaml, load, quoted,
 };
 
 use super::settings::{Given, Setting, Settings};
@@ -28,18 +28,41 @@ const KEYS: Keys = Keys {
 pub(super) struct ProjectFile {
     /// Values of `var()`.
     pub vars: BTreeMap<String, Value>,
-    /// Folder, such as `marts` or `marts/sales`, and what holds in it; outer folders first.
-    folders: Vec<(String, Vec<Setting>)>,
+    /// Outer folders first.
+    folders: Vec<Folder>,
+}
+
+/// What holds in a folder.
+#[derive(Debug)]
+struct Folder {
+    /// Such as `marts` or `marts/sales`.
+    path: String,
+    settings: Vec<Setting>,
+    place: Place,
 }
 
 impl ProjectFile {
     /// Gives a model of this path the settings of its folders.
     pub fn apply(&self, path: &str, settings: &mut Settings, mistakes: &mut Vec<Diagnostic>) {
-        for (folder, given) in &self.folders {
-            if super::in_folder(path, folder) {
-                settings.apply(given, mistakes);
-            }
+        for folder in self.folders.iter().filter(|folder| super::in_folder(path, &folder.path)) {
+            settings.apply(&folder.settings, mistakes);
         }
+    }
+
+    /// Folders in which none of these models stands: their settings would hold of nothing.
+    pub fn without_models(&self, models: &[&str]) -> Vec<Diagnostic> {
+        let is_idle = |folder: &&Folder| {
+            let known = super::FOLDERS.iter().any(|(known, _)| *known == folder.path);
+            !known && !models.iter().any(|path| super::in_folder(path, &folder.path))
+        };
+        let says = |folder: &Folder| {
+            folder.place.says(format!(
+                "no model stands in a folder {}; folders are `staging` and `marts`, and those in them (the \
+                 name of the project is not one of them here)",
+                quoted(&folder.path)
+            ))
+        };
+        self.folders.iter().filter(is_idle).map(says).collect()
     }
 }
 
@@ -54,7 +77,17 @@ pub(super) fn read(file: &SourceFile, mistakes: &mut Vec<Diagnostic>) -> Project
             read_vars(entries, &mut read.vars, &mut sink);
         }
         if let Some(node) = object.get("models") {
-            folders(node, "", file, &mut read.folders, &mut sink);
+            let Yaml::Map(entries) = &node.value else {
+                sink.push(
+                    node.at,
+                    "`models` maps folders to settings, such as {staging: {+tags: [x]}}",
+                );
+                mistakes.extend(sink.into_sorted());
+                return read;
+            };
+            for entry in entries {
+                folder(&entry.key, entry, file, &mut read.folders, &mut sink);
+            }
         }
     }
     mistakes.extend(sink.into_sorted());
@@ -87,36 +120,31 @@ fn read_vars(entries: &[Entry], vars: &mut BTreeMap<String, Value>, sink: &mut S
     }
 }
 
-/// Keys with a plus are settings, others are folders.
-fn folders(
-    node: &Node,
-    folder: &str,
+/// Keys with a plus are settings, others are folders in this one.
+fn folder(
+    path: &str,
+    entry: &Entry,
     file: &SourceFile,
-    found: &mut Vec<(String, Vec<Setting>)>,
+    found: &mut Vec<Folder>,
     sink: &mut Sink<'_>,
 ) {
-    let Yaml::Map(entries) = &node.value else {
-        return sink
-            .push(node.at, "`models` maps folders to settings, such as {staging: {+tags: [x]}}");
+    if path.starts_with('+') {
+        return sink.push(entry.at, "settings of all models: say them of staging and of marts");
+    }
+    let Yaml::Map(entries) = &entry.value.value else {
+        return sink.push(entry.at, "a folder has settings, such as {+tags: [x]}, or folders");
     };
-    let (mut here, mut inner) = (Vec::new(), Vec::new());
-    for entry in entries {
-        match entry.key.strip_prefix('+') {
-            Some(key) => here.push(Setting {
-                key: key.to_string(),
-                value: Given::of(&entry.value),
-                place: Place { file: file.path.clone(), at: entry.at },
-            }),
-            None => inner.push(entry),
-        }
-    }
-    if folder.is_empty() && !here.is_empty() {
-        sink.push(node.at, "settings of all models: say them of staging and of marts");
-    }
-    found.push((folder.to_string(), here));
+    let at = |entry: &Entry| Place { file: file.path.clone(), at: entry.at };
+    let (settings, inner): (Vec<_>, Vec<_>) =
+        entries.iter().partition(|entry| entry.key.starts_with('+'));
+    let settings = settings.into_iter().map(|entry| Setting {
+        key: entry.key.trim_start_matches('+').to_string(),
+        value: Given::of(&entry.value),
+        place: at(entry),
+    });
+    found.push(Folder { path: path.to_string(), settings: settings.collect(), place: at(entry) });
     for entry in inner {
-        let below = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-        folders(&entry.value, &format!("{below}{}", entry.key), file, found, sink);
+        folder(&format!("{path}/{}", entry.key), entry, file, found, sink);
     }
 }
 

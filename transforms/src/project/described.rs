@@ -46,6 +46,15 @@ const TEST: Keys = Keys {
         ("where", "not supported; use `expression`, or a SELECT in tests/"),
     ],
 };
+const NO_ARGUMENTS: Keys = Keys { used: &[], ignored: &[], refused: &[] };
+const UNIQUE: Keys = Keys { used: &["columns"], ignored: &[], refused: &[] };
+const ACCEPTED_VALUES: Keys = Keys {
+    used: &["values"],
+    ignored: &[],
+    refused: &[("quote", "texts are quoted, numbers are not, as the YAML has them")],
+};
+const RELATIONSHIPS: Keys = Keys { used: &["to", "field"], ignored: &[], refused: &[] };
+const EXPRESSION: Keys = Keys { used: &["expression"], ignored: &[], refused: &[] };
 const TEST_CONFIG: Keys = Keys { used: &["severity"], ignored: &[], refused: &[] };
 const UNIT: Keys = Keys {
     used: &["name", "model", "given", "expect"],
@@ -318,6 +327,9 @@ impl Reader<'_> {
         arguments: Option<&Object<'_>>,
         sink: &mut Sink<'_>,
     ) -> Option<(TestKind, BTreeSet<String>)> {
+        if let Some(arguments) = arguments {
+            arguments.check_keys(arguments_of(kind, column), sink);
+        }
         let alone = BTreeSet::new();
         let of_column = |sink: &mut Sink<'_>| {
             if column.is_none() {
@@ -433,6 +445,17 @@ impl Reader<'_> {
         let (name, place) = (name.to_string(), self.place(at));
         let test = UnitTest { name, model: model.to_string(), given, expect, place };
         self.note(model, model_at).unit_tests.push(test);
+    }
+}
+
+/// What a test can be given.
+fn arguments_of(kind: &str, column: Option<&str>) -> &'static Keys {
+    match kind {
+        "unique" if column.is_none() => &UNIQUE,
+        "accepted_values" => &ACCEPTED_VALUES,
+        "relationships" => &RELATIONSHIPS,
+        "expression" => &EXPRESSION,
+        _ => &NO_ARGUMENTS,
     }
 }
 

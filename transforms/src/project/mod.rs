@@ -66,6 +66,8 @@ pub struct Model {
     pub sources: BTreeSet<TableName>,
     /// How it is built, and by whom it is owned and read.
     pub settings: Settings,
+    /// Where its `config()` stands in its file.
+    pub config_at: Position,
     /// What it is.
     pub description: String,
     /// Its columns, as far as they are described.
@@ -148,6 +150,8 @@ impl Project {
             )),
         }
         let models = reading.sort(files, &mut names.models);
+        let paths: Vec<&str> = models.iter().map(|file| file.path.as_str()).collect();
+        reading.mistakes.extend(own.without_models(&paths));
         for file in files.iter().filter(|file| is_yaml(&file.path) && file.path != PROJECT_FILE) {
             reading.notes.extend(described::read(file, &names, &mut reading.mistakes));
         }
@@ -227,14 +231,16 @@ impl Reading {
         if let Some(note) = &note {
             settings.apply(&note.config, &mut mistakes);
         }
-        settings.apply(&settings::header(file, header), &mut mistakes);
+        let config_at = settings::config_at(&file.text);
+        let header = settings::header(&Place { file: file.path.clone(), at: config_at }, header);
+        settings.apply(&header, &mut mistakes);
         if relation.namespace == NAMESPACE_MART && settings.readers.is_empty() {
             let message = "nobody is said to read this mart; name its readers in the YAML beside it, \
                            config: {meta: {readers: [...]}}, or remove it";
             mistakes.push(top(&file.path, message.to_string()));
         }
         if let Some(message) = settings.lacks() {
-            mistakes.push(top(&file.path, message.to_string()));
+            mistakes.push(Place { file: file.path.clone(), at: config_at }.says(message));
         }
         let rules = Rules {
             named_columns: relation.namespace == NAMESPACE_MART,
@@ -271,6 +277,7 @@ impl Reading {
             refs,
             sources,
             settings,
+            config_at,
             description: note.description,
             columns: note.columns,
         };
@@ -395,7 +402,7 @@ mod tests {
             ),
             (
                 &[("staging/a.sql", "{{ config(materialised='view') }}\nselect 1 as n")],
-                "staging/a.sql:1:1: unknown setting \"materialised\"; did you mean `materialized`?",
+                "staging/a.sql:1:4: unknown setting \"materialised\"; did you mean `materialized`?",
             ),
             (
                 &[("staging/a.sql", "select 1 as n"), ("staging/m.yml", "models:\n  - name: aa\n")],
@@ -406,9 +413,102 @@ mod tests {
                 "project.yml:2:1: unknown key \"nmae\"",
             ),
             (&[("tests/t.sql", "select now() as n")], "tests/t.sql:1:8: `now` reads the clock"),
+            (
+                &[
+                    ("staging/a.sql", "select 1 as n"),
+                    ("project.yml", "models:\n  shop: {+tags: [x]}\n"),
+                ],
+                "project.yml:2:3: no model stands in a folder \"shop\"; folders are `staging` and",
+            ),
+            (
+                &[
+                    ("staging/a.sql", "select 1 as n"),
+                    ("project.yml", "models:\n  staging: {b: {+tags: [x]}}\n"),
+                ],
+                "project.yml:2:13: no model stands in a folder \"staging/b\"",
+            ),
+            (
+                &[("staging/a.sql", "select 1 as n"), ("project.yml", "models: {+tags: [x]}\n")],
+                "project.yml:1:10: settings of all models: say them of staging and of marts",
+            ),
+            (
+                &[("staging/a.sql", "select 1 as n"), ("project.yml", "models: {staging: [x]}\n")],
+                "project.yml:1:10: a folder has settings",
+            ),
         ] {
             let found = mistakes(files);
             assert!(found.iter().any(|m| m.starts_with(says)), "{says}: {found:#?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_supported_in_descriptions_is_refused_with_its_place() {
+        let test = |test: &str| {
+            format!("models: [{{name: a, columns: [{{name: n, data_tests: [{test}]}}]}}]\n")
+        };
+        for (note, says) in [
+            ("sources: []\n".to_string(), "1:1: `sources` in the file: sources are the contracts"),
+            ("macros: []\n".into(), "1:1: `macros` in the file: there are no macros"),
+            ("seeds: []\n".into(), "1:1: `seeds` in the file: reference tables are loaded by"),
+            ("exposures: []\n".into(), "1:1: `exposures` in the file: say who reads"),
+            ("models: [{name: a, tests: [unique]}]\n".into(), "1:20: `tests` in a model: spell it"),
+            (
+                "models: [{name: a, tags: [x]}]\n".into(),
+                "1:20: `tags` in a model: write it under `config`",
+            ),
+            ("models: [{name: a}, {name: a}]\n".into(), "model \"a\" is described twice"),
+            (test("nonull"), "unknown test \"nonull\"; there are not_null"),
+            (test("not_null: {where: n > 1}"), "`where` in test `not_null`: not supported"),
+            (
+                test("not_null: {severity: warn}"),
+                "`severity` in test `not_null`: write it under `config`",
+            ),
+            (
+                test("not_null: {config: {severity: info}}"),
+                "`severity` is error or warn, not \"info\"",
+            ),
+            (test("not_null: {config: {limit: 3}}"), "unknown key \"limit\" in `config` of a test"),
+            (
+                test("not_null: {arguments: {x: 1}}"),
+                "unknown key \"x\" in `arguments` of `not_null`",
+            ),
+            (
+                test("unique: {arguments: {columns: [n]}}"),
+                "unknown key \"columns\" in `arguments` of `unique`",
+            ),
+            (
+                test("accepted_values: {values: [1]}"),
+                "`values` in test `accepted_values`: write it under",
+            ),
+            (
+                test("accepted_values: {arguments: {values: [1], quote: false}}"),
+                "`quote` in `arguments` of `accepted_values`: texts are quoted",
+            ),
+            (test("accepted_values"), "`values` is missing; write {accepted_values:"),
+            (
+                test("relationships: {arguments: {to: ref('a'), fields: n}}"),
+                "unknown key \"fields\" in `arguments` of `relationships`; did you mean `field`?",
+            ),
+            (
+                test("expression: {arguments: {expression: n > 0, column: n}}"),
+                "unknown key \"column\" in `arguments` of `expression`",
+            ),
+            (
+                "models: [{name: a, data_tests: [not_null]}]\n".into(),
+                "`not_null` stands with a column",
+            ),
+            (
+                "unit_tests: [{name: t, model: a, expect: {rows: []}, overrides: {}}]\n".into(),
+                "`overrides` in a unit test: not supported",
+            ),
+            (
+                "unit_tests: [{name: t, model: a, expect: {rows: [], format: csv}}]\n".into(),
+                "`format` in `expect` of t: rows are mappings",
+            ),
+        ] {
+            let found = mistakes(&[("staging/a.sql", "select 1 as n"), ("staging/m.yml", &note)]);
+            let placed = |m: &&String| m.starts_with("staging/m.yml:1:") && m.contains(says);
+            assert!(found.iter().any(|m| placed(&m)), "{note}{says}: {found:#?}");
         }
     }
 }

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use minijinja::value::ValueKind;
 use weir_contract::yaml::{Diagnostic, Kind, Node, Position, Value as Yaml, nearest, quoted};
 
-use super::{Place, SourceFile};
+use super::Place;
 use crate::windows::BatchSize;
 
 /// All keys that may be set.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 10] = [
     "materialized",
     "incremental_strategy",
     "event_time",
@@ -21,7 +21,6 @@ const KEYS: [&str; 11] = [
     "unique_key",
     "dedup",
     "meta",
-    "freshness",
 ];
 /// Batches before its own of which a batch may be made.
 const LOOKBACK_MAX: i64 = 1_000;
@@ -174,10 +173,15 @@ impl Given {
     }
 }
 
+/// Where the word `config(` stands; the file's beginning if it does not.
+pub(super) fn config_at(text: &str) -> Position {
+    let found =
+        text.lines().enumerate().find_map(|(line, text)| Some((line, text.find("config(")?)));
+    found.map_or(Position::START, |(line, column)| Position { line: line + 1, column: column + 1 })
+}
+
 /// What a model's `config()` gives, at the place of that word.
-pub(super) fn header(file: &SourceFile, given: Vec<(String, minijinja::Value)>) -> Vec<Setting> {
-    let line = file.text.lines().position(|line| line.contains("config")).unwrap_or(0);
-    let place = Place { file: file.path.clone(), at: Position { line: line + 1, column: 1 } };
+pub(super) fn header(place: &Place, given: Vec<(String, minijinja::Value)>) -> Vec<Setting> {
     given
         .into_iter()
         .map(|(key, value)| Setting {
@@ -245,8 +249,7 @@ impl Settings {
             }
             "meta" => self.meta(value),
             "freshness" => {
-                self.freshness = freshness(value)?;
-                Ok(())
+                Err("write `freshness` under `meta`; dbt means another thing by it here".into())
             }
             _ => Err(format!("unknown setting {}{}", quoted(key), advice(key))),
         }
@@ -285,6 +288,7 @@ impl Settings {
         };
         for (key, value) in members {
             match (key.as_str(), value.texts()) {
+                ("freshness", _) => self.freshness = freshness(value)?,
                 ("owner", Some(texts)) if texts.len() == 1 => self.owner = texts.into_iter().next(),
                 ("readers", Some(texts)) => self.readers = texts,
                 ("owner", _) => return Err("`meta.owner` is a text".into()),
@@ -320,7 +324,7 @@ const ON_SCHEMA_CHANGE: [(&str, OnSchemaChange); 4] = [
 const PERIODS: [(&str, i64); 3] = [("minute", 60), ("hour", 3_600), ("day", 86_400)];
 
 fn freshness(value: &Given) -> Result<Freshness, String> {
-    const HOW: &str = "`freshness` is a mapping, such as {warn_after: {count: 1, period: hour}, \
+    const HOW: &str = "`meta.freshness` is a mapping, such as {warn_after: {count: 1, period: hour}, \
                        error_after: {count: 1, period: day}}";
     let (Given::Map(members), mut read) = (value, Freshness::default()) else {
         return Err(HOW.into());

@@ -35,7 +35,7 @@ fn read(files: &[(&str, &str)]) -> Result<Project, Vec<String>> {
         let text = "models: [{name: c, config: {meta: {readers: [tests]}}}]".to_string();
         files.push(SourceFile { path: "marts/_c.yml".into(), text });
     }
-    let sources = ["raw.x".parse().unwrap()].into();
+    let sources = ["raw.x".parse().unwrap(), "ref.m_history".parse().unwrap()].into();
     Project::read(&files, &sources, &BTreeMap::new())
         .map_err(|all| all.iter().map(ToString::to_string).collect())
 }

@@ -1,5 +1,6 @@
 //! `weir lineage`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use serde_json::json;
@@ -21,7 +22,10 @@ pub fn run(asked: &cli::Lineage, session: &mut Session) -> Result<Done, Failure>
         false => asked.models.iter().map(|n| models.named(n)).collect::<Result<Vec<_>, _>>()?,
     };
     if asked.mermaid {
-        session.output.line(&mermaid(&models, &names))?;
+        session.output.line(&match asked.models.is_empty() {
+            true => drawn(&models, &names),
+            false => columns_drawn(&models, &names),
+        })?;
         return Ok(Done::Done);
     }
     for name in &names {
@@ -40,8 +44,8 @@ pub fn run(asked: &cli::Lineage, session: &mut Session) -> Result<Done, Failure>
     Ok(Done::Done)
 }
 
-/// The models, what they read, and what reads them, as a flowchart.
-fn mermaid(models: &Models, names: &[String]) -> String {
+/// The models and what they read, as a flowchart.
+fn drawn(models: &Models, names: &[String]) -> String {
     let mut text = "flowchart LR".to_string();
     for name in names {
         let model = &models.project.models[name];
@@ -57,5 +61,32 @@ fn mermaid(models: &Models, names: &[String]) -> String {
             let _ = write!(text, "\n  {id}[(\"{source}\")] --> {name}");
         }
     }
+    text
+}
+
+/// The columns of the models and those that they come from, in boxes of their tables, as a flowchart.
+fn columns_drawn(models: &Models, names: &[String]) -> String {
+    let (mut tables, mut arrows) = (BTreeMap::<String, BTreeSet<String>>::new(), BTreeSet::new());
+    let id = |table: &str, column: &str| format!("{}__{column}", table.replace('.', "__"));
+    for name in names {
+        let relation = models.project.models[name].relation.to_string();
+        for (column, origins) in columns(&models.compiled[name].plan) {
+            for origin in origins {
+                tables.entry(origin.table.clone()).or_default().insert(origin.column.clone());
+                let (from, to) = (id(&origin.table, &origin.column), id(&relation, &column));
+                arrows.insert(format!("\n  {from} --> {to}"));
+            }
+            tables.entry(relation.clone()).or_default().insert(column);
+        }
+    }
+    let mut text = "flowchart LR".to_string();
+    for (table, columns) in &tables {
+        let _ = write!(text, "\n  subgraph {}[\"{table}\"]", table.replace('.', "__"));
+        for column in columns {
+            let _ = write!(text, "\n    {}[\"{column}\"]", id(table, column));
+        }
+        text += "\n  end";
+    }
+    text.extend(arrows);
     text
 }

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use weir_catalog::Lake;
+use weir_catalog::session::inputs::Source;
 use weir_contract::class::ErrorClass;
 use weir_transforms::compile::iceberg_type;
 use weir_transforms::data_test;
+use weir_transforms::inputs::inputs;
 
 use crate::cli;
 use crate::failure::Failure;
@@ -79,13 +81,20 @@ pub fn compile(asked: &cli::Compile, session: &mut Session) -> Result<Done, Fail
         }
     }
     if let Some(lake) = &lake {
-        let unportable = session.block_on(unportable(&models, &chosen, lake))?;
+        let mut unportable = session.block_on(unportable(&models, &chosen, lake))?;
         for table in &unportable {
             session.output.say(format!(
                 "{table} can be read by this process only for now: other engines have deleted rows from its \
                  files, or its columns had other names; an engine that writes the files anew (OPTIMIZE in \
                  Athena and Trino, rewrite_data_files in Spark) ends that"
             ))?;
+        }
+        for table in promoted(&models, &chosen) {
+            session.output.say(format!(
+                "{table} can be read by this process only: it has columns that came later than rows of it, whose \
+                 values are looked for in _extra"
+            ))?;
+            unportable.push(table);
         }
         session.output.result("unportable", unportable);
     }
@@ -97,6 +106,18 @@ pub fn compile(asked: &cli::Compile, session: &mut Session) -> Result<Done, Fail
         models.target("compiled").display()
     ))?;
     Ok(Done::Done)
+}
+
+/// Tables of streams some of whose values stand in `_extra`, and that the models read.
+fn promoted(models: &Models, chosen: &BTreeSet<String>) -> Vec<String> {
+    let read = |source: &&Source| {
+        let reads = |name: &String| {
+            let inputs = inputs(&models.project, &models.project.models[name]);
+            inputs.sources.contains_key(&source.name)
+        };
+        source.has_promoted() && chosen.iter().any(reads)
+    };
+    models.sources.iter().filter(read).map(|source| source.table.to_string()).collect()
 }
 
 /// Tables whose scan, as they are now, could not be sent to another process.

@@ -9,7 +9,7 @@ use crate::cli;
 use crate::failure::Failure;
 use crate::lake::open as lake;
 use crate::models::checks::{one_data, one_unit};
-use crate::models::screen::{Screen, Status, stamped};
+use crate::models::screen::{PROGRESS, Screen, Status, stamped, watched};
 use crate::models::{Models, made};
 use crate::output::Output;
 use crate::session::{Done, Session};
@@ -63,7 +63,10 @@ async fn tests(
     for test in data {
         let Some(engine) = &engine else { continue };
         let started = screen.start(output, format!("test {}", test.name))?;
-        let ended = one_data(models, engine, test).await;
+        let ended = watched(PROGRESS, one_data(models, engine, test), || {
+            screen.goes_on(output, &started, None)
+        });
+        let ended = ended.await?;
         screen.end(output, started, ended, (data_test::sql(project, test), None))?;
         if asked.fail_fast && failed(&screen) {
             break;

@@ -25,7 +25,7 @@ pub fn run(asked: &cli::Wait, session: &mut Session) -> Result<Done, Failure> {
     let patience = asked.patience.unwrap_or_default();
     let began = Instant::now();
     session.runtime()?.block_on(async {
-        let mut models = Models::load(&config, Some(&lake), None).await?;
+        let mut models = Models::load(&config, Some(&lake), asked.vars.as_deref()).await?;
         let name = models.named(&asked.model)?;
         loop {
             let model = &models.project.models[&name];

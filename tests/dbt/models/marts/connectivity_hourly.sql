@@ -21,7 +21,8 @@ select
     coalesce(
         sum(event.buffered_count) filter (event.event_type = 'vending.connectivity.connected'), 0
     )::bigint as events_buffered,
-    count(*) filter (event.is_late) as events_late
+    count(*) filter (event.is_late) as events_late,
+    pct(count(*) filter (not event.is_late), count(*)) as in_time_pct
 from {{ ref('stg_vending_connectivity') }} as event
 {{ place('event.machine_id', 'event.event_time') }}
 group by all

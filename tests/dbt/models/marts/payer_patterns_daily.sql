@@ -19,7 +19,9 @@ select
     count(*) filter (is_refund) as refunds,
     coalesce(sum(refund_amount) filter (is_refund), 0)::decimal(18, 4) as refunded_amount,
     min(event_time) as first_event_at,
-    max(event_time) as last_event_at
+    max(event_time) as last_event_at,
+    count(*) filter (is_late) as events_late,
+    pct(count(*) filter (not is_late), count(*)) as in_time_pct
 from events
 where payer_id is not null and (is_payment or is_refund)
 group by event_day, payer_id, code

@@ -54,7 +54,8 @@ select
     count(*) filter (kind = 'refund') as refunds,
     count(*) filter (refund_outcome = 'failed') as refunds_failed,
     coalesce(sum(refund_amount), 0)::decimal(18, 4) as refunded_amount,
-    count(*) filter (is_late) as events_late
+    count(*) filter (is_late) as events_late,
+    pct(count(*) filter (not is_late), count(*)) as in_time_pct
 from events
 left join longest using (event_day, machine_id, payment_method, currency)
 group by event_day, machine_id, payment_method, currency

@@ -6,7 +6,9 @@ with days as (
         currency,
         count(distinct machine_id) filter (is_sold) as machines_selling,
         count(*) filter (is_sold) as vends_sold,
-        coalesce(sum(price) filter (is_sold), 0)::decimal(18, 4) as revenue
+        coalesce(sum(price) filter (is_sold), 0)::decimal(18, 4) as revenue,
+        count(*) filter (is_late) as vends_late,
+        pct(count(*) filter (not is_late), count(*)) as in_time_pct
     from {{ ref('fct_vends') }}
     group by all
 )

@@ -23,7 +23,8 @@ select
         as refunded_amount,
     coalesce(sum(line.discount_amount) filter (line.event_type = 'store.sales.sale'), 0)
         ::decimal(18, 4) as discount_amount,
-    count(*) filter (line.is_late) as lines_late
+    count(*) filter (line.is_late) as lines_late,
+    pct(count(*) filter (not line.is_late), count(*)) as in_time_pct
 from lines as line
 left join {{ ref('dim_site') }} as site
     on site.site_id = line.store_id and {{ held('site', 'line.event_time') }}

@@ -31,7 +31,8 @@ select
         else 0 end) / 1000000.0 as disconnected_s,
     sum(case when report.event_type = 'vending.connectivity.connected'
         then cast(report.buffered_count as bigint) else 0 end) as events_buffered,
-    sum(case when report.is_late then 1 else 0 end) as events_late
+    sum(case when report.is_late then 1 else 0 end) as events_late,
+    100.0 * sum(case when report.is_late then 0 else 1 end) / count(*) as in_time_pct
 from {{ ref('stg_vending_connectivity') }} as report
 left join {{ ref('dim_machine') }} as machine
     on machine.machine_id = report.machine_id

@@ -17,6 +17,7 @@ select
     sum(case when event_type = 'vending.logs.startup' then 1 else 0 end) as startups,
     max(case when event_type = 'vending.logs.crash' then event_time end) as last_crash_at,
     count(distinct firmware_version) as firmware_versions,
-    sum(case when is_late then 1 else 0 end) as events_late
+    sum(case when is_late then 1 else 0 end) as events_late,
+    100.0 * sum(case when is_late then 0 else 1 end) / count(*) as in_time_pct
 from {{ ref('stg_vending_logs') }}
 group by event_day, machine_id

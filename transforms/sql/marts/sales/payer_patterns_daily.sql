@@ -22,7 +22,9 @@ select
             else cast(0 as decimal(18, 4)) end
     ) as decimal(18, 4)) as refunded_amount,
     min(event_time) as first_event_at,
-    max(event_time) as last_event_at
+    max(event_time) as last_event_at,
+    sum(case when is_late then 1 else 0 end) as events_late,
+    100.0 * sum(case when is_late then 0 else 1 end) / count(*) as in_time_pct
 from {{ ref('stg_vending_sales') }}
 where payer_id is not null and event_type in ('vending.sales.payment', 'vending.sales.refund')
 group by event_day, payer_id, currency

@@ -123,7 +123,9 @@ select
     days.refunds,
     days.refunds_failed,
     days.refunded_amount,
-    days.events_late
+    days.events_late,
+    100.0 * (days.payments + days.refunds - days.events_late) / (days.payments + days.refunds)
+        as in_time_pct
 from days
 left join longest
     on longest.event_day = days.event_day

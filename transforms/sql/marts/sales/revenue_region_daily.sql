@@ -13,7 +13,9 @@ with days as (
         region,
         currency,
         count(distinct case when vends_sold > 0 then machine_id end) as machines_selling,
+        cast(sum(vends) as bigint) as vends,
         cast(sum(vends_sold) as bigint) as vends_sold,
+        cast(sum(vends_late) as bigint) as vends_late,
         cast(sum(revenue) as decimal(18, 4)) as revenue
     from {{ ref('revenue_daily') }}
     group by revenue_date, date_key, region, currency
@@ -28,7 +30,9 @@ select
     today.vends_sold,
     today.revenue,
     cast(sum(earlier.revenue) as decimal(18, 4)) as revenue_7d_before,
-    count(earlier.revenue_date) as days_7d_before
+    count(earlier.revenue_date) as days_7d_before,
+    today.vends_late,
+    100.0 * (today.vends - today.vends_late) / today.vends as in_time_pct
 from days as today
 left join days as earlier
     on (earlier.region is not distinct from today.region)
@@ -37,4 +41,4 @@ left join days as earlier
         and today.revenue_date - interval '1 day'
 group by
     today.revenue_date, today.date_key, today.region, today.currency, today.machines_selling,
-    today.vends_sold, today.revenue
+    today.vends, today.vends_sold, today.vends_late, today.revenue

@@ -32,7 +32,8 @@ select
             then coalesce(line.discount_amount, cast(0 as decimal(18, 4)))
             else cast(0 as decimal(18, 4)) end
     ) as decimal(18, 4)) as discount_amount,
-    sum(case when line.is_late then 1 else 0 end) as lines_late
+    sum(case when line.is_late then 1 else 0 end) as lines_late,
+    100.0 * sum(case when line.is_late then 0 else 1 end) / count(*) as in_time_pct
 from {{ ref('stg_store_sales') }} as line
 left join {{ ref('dim_site') }} as site
     on site.site_id = line.store_id
