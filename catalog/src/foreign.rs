@@ -12,7 +12,8 @@ use bytes::Bytes;
 use iceberg::TableUpdate;
 use iceberg::spec::{
     DataContentType, DataFileBuilder, DataFileFormat, MAIN_BRANCH, ManifestListWriter,
-    ManifestWriterBuilder, Operation, Snapshot, SnapshotReference, SnapshotRetention, Summary,
+    ManifestWriterBuilder, NullOrder, Operation, PartitionSpec, Snapshot, SnapshotReference,
+    SnapshotRetention, SortDirection, SortField, SortOrder, Struct, Summary, Transform,
 };
 use object_store::ObjectStoreExt;
 use tempfile::TempDir;
@@ -188,6 +189,45 @@ pub async fn accepted_file(lake: &Lake, back: usize) -> String {
 /// Replaces a file by one with other rows, as a copy-on-write delete does.
 pub async fn rewrite(lake: &Lake, path: &str, batch: &RecordBatch) -> Base {
     let new = file(lake, &current(lake).await, batch).await;
+    foreign(lake, vec![new], &[path.to_string()]).await
+}
+
+/// Gives the table no partitioning and another order from now on; the new partitioning's id.
+pub async fn repartition(lake: &Lake, order: &str) -> i32 {
+    let base = current(lake).await;
+    let schema = base.metadata().current_schema().clone();
+    let spec = PartitionSpec::builder(schema.clone()).with_spec_id(9).build().expect("a spec");
+    let field = schema.field_by_name(order).expect("a column");
+    let sort = SortField::builder()
+        .source_id(field.id)
+        .transform(Transform::Identity)
+        .direction(SortDirection::Ascending)
+        .null_order(NullOrder::First)
+        .build();
+    let sort = SortOrder::builder().with_order_id(9).with_sort_field(sort).build(&schema);
+    let updates = vec![
+        TableUpdate::AddSpec { spec: spec.into_unbound() },
+        TableUpdate::SetDefaultSpec { spec_id: -1 },
+        TableUpdate::AddSortOrder { sort_order: sort.expect("an order") },
+        TableUpdate::SetDefaultSortOrder { sort_order_id: -1 },
+    ];
+    update(lake, &base, updates).await.metadata().default_partition_spec_id()
+}
+
+/// Replaces a file by one with the same rows under a partitioning that has no columns.
+pub async fn move_to_spec(lake: &Lake, path: &str, batch: &RecordBatch, spec_id: i32) -> Base {
+    let mut new = file(lake, &current(lake).await, batch).await;
+    new.file = DataFileBuilder::default()
+        .content(DataContentType::Data)
+        .file_path(new.file.file_path().to_string())
+        .file_format(DataFileFormat::Parquet)
+        .partition(Struct::empty())
+        .partition_spec_id(spec_id)
+        .record_count(new.file.record_count())
+        .file_size_in_bytes(new.file.file_size_in_bytes())
+        .build()
+        .expect("a file");
+    new.spec_id = spec_id;
     foreign(lake, vec![new], &[path.to_string()]).await
 }
 

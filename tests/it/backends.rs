@@ -7,10 +7,12 @@ pub mod place;
 mod rest;
 mod rest_end_to_end;
 mod s3;
+mod who;
 
 use anyhow::{Result, ensure};
 use weir_catalog::Lake;
 use weir_catalog::backend::Outcome;
+use weir_catalog::register::register_all;
 use weir_contract::names::TableName;
 
 use crate::readers::table::{Filler, RECORDS, TABLE};
@@ -108,6 +110,32 @@ async fn race(lake: &Lake, partition: i32) -> Result<u32> {
         base = receipt.base;
     }
     Ok(conflicts)
+}
+
+#[test]
+fn a_table_that_the_catalog_lost_is_found_by_its_files() -> Result<()> {
+    in_all(|place| async move {
+        let lake = place.lake()?;
+        let mut filler = Filler::new()?;
+        let base = filler.table(&lake).await?;
+        let first = filler.commit(&lake, base, 0, 0).await?;
+        let second = filler.commit(&lake, first.base, 0, 1).await?;
+        place.forget("all_types")?;
+        let lake = place.lake()?;
+        ensure!(lake.table(&table()).await?.is_none(), "{place}: it is not lost");
+        let dry = register_all(&lake, true).await?;
+        ensure!(dry.len() == 1 && lake.table(&table()).await?.is_none(), "{place}: {dry:?}");
+        let lines = register_all(&lake, false).await?;
+        ensure!(lines.len() == 1 && lines[0].table == table(), "{place}: {lines:?}");
+        let found = lake.table(&table()).await?.expect("the table");
+        let location = &second.base.loaded.location;
+        ensure!(found.loaded.location == *location, "{place}: {}", found.loaded.location);
+        ensure!(found.metadata() == second.base.metadata(), "{place}: it reads otherwise");
+        // Who had it open goes on, and somebody new as well.
+        let third = filler.commit(&lake, second.base, 0, 2).await?;
+        ensure!(third.conflicts == 0, "{place}: {third:?}");
+        place.verify_clean().await
+    })
 }
 
 #[test]

@@ -4,8 +4,12 @@
 //! chain of credentials serve every service (docs/decisions/0010).
 
 mod assume_role;
+mod lent;
 mod msk;
+mod process;
+mod profile;
 mod request;
+mod sso;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +19,9 @@ use object_store::aws::{AmazonS3Builder, AwsCredential, AwsCredentialProvider};
 use object_store::{BackoffConfig, ClientOptions, RetryConfig, StaticCredentialProvider};
 
 use assume_role::AssumeRole;
+use lent::Lent;
 pub use msk::MskToken;
+use profile::Profiles;
 pub(crate) use request::Signed;
 
 use crate::error::{CatalogError, Result};
@@ -27,9 +33,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Who we are in AWS, and where.
 #[derive(Debug, Clone)]
 pub struct AwsOptions {
-    /// The region of bucket and catalog; none: `AWS_REGION` or `AWS_DEFAULT_REGION`.
+    /// The region of bucket and catalog; none: `AWS_REGION`, `AWS_DEFAULT_REGION`, or that of the profile.
     pub region: Option<String>,
-    /// Keys; none: the chain (environment, web identity, container, instance).
+    /// Keys; none: the chain (environment, profile, web identity, container, instance).
     pub keys: Option<AwsKeys>,
     /// A role to assume with those.
     pub role: Option<AwsRole>,
@@ -81,8 +87,10 @@ impl Identity {
     ///
     /// Errors: bad config.
     pub fn new(options: &AwsOptions) -> Result<Identity> {
+        let profiles = Profiles::of_environment()?;
         let named = || variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"));
-        let region = options.region.clone().or_else(named).ok_or_else(|| {
+        let region = options.region.clone().or_else(named).or_else(|| profiles.region());
+        let region = region.ok_or_else(|| {
             CatalogError::bad_config(
                 "the region is not known: set aws.region or the environment variable AWS_REGION",
             )
@@ -97,8 +105,14 @@ impl Identity {
         };
         let (timeout, retries_max) = (options.timeout, options.retries_max);
         let mut identity = Identity { credentials, region, timeout, retries_max };
+        if options.keys.is_none() && variable("AWS_ACCESS_KEY_ID").is_none() {
+            // As the AWS tools have it: after the variables, before what the machine offers.
+            let of_profile = profiles.credentials(&identity)?;
+            identity.credentials = of_profile.unwrap_or(identity.credentials);
+        }
         if let Some(role) = &options.role {
-            identity.credentials = Arc::new(AssumeRole::new(role, identity.clone())?);
+            let role = AssumeRole::new(role, &identity)?;
+            identity.credentials = Arc::new(Lent::by(role));
         }
         Ok(identity)
     }

@@ -6,7 +6,7 @@ use object_store::aws::AwsAuthorizer;
 use object_store::client::{HttpClient, HttpRequest, HttpRequestBody};
 
 use super::Identity;
-use super::assume_role::STS;
+use super::lent::LENT;
 use crate::error::{CatalogError, Result};
 use crate::http::{Answer, Unanswered, connect, send};
 
@@ -57,8 +57,8 @@ impl Signed {
         let credentials = &self.identity.credentials;
         let credential = credentials.get_credential().await.map_err(|e| Unanswered {
             unsent: true,
-            // What STS does not answer now it may answer later.
-            anonymous: !matches!(e, object_store::Error::Generic { store: STS, .. }),
+            // Who lends nothing now may do so later.
+            anonymous: !matches!(e, object_store::Error::Generic { store: LENT, .. }),
             text: format!("no credentials for {}: {e}", self.service),
         })?;
         AwsAuthorizer::new(&credential, self.service, &self.identity.region)

@@ -73,6 +73,8 @@ pub struct Report {
     pub commits: u64,
     /// Times that others changed what was read.
     pub lost: u64,
+    /// Files that another engine wrote under another partitioning, which are left as they are.
+    pub other_spec: u64,
     /// Whether a signal ended the run before it was done.
     pub stopped: bool,
 }
@@ -85,6 +87,8 @@ struct Unit {
     files: Vec<Found>,
     left: Vec<NewFile>,
     removals: Removals,
+    /// Files that cannot be told to be past their time.
+    other_spec: u64,
 }
 
 impl Retain<'_> {
@@ -108,6 +112,7 @@ impl Retain<'_> {
         while self.contract.keep != Keep::default() && !self.stops() {
             let base = self.base().await?;
             if let Some(unit) = self.unit(&base, &cutoff).await? {
+                report.other_spec = unit.other_spec;
                 if unit.files.is_empty() {
                     return Ok(());
                 }
@@ -150,7 +155,10 @@ impl Retain<'_> {
             if full || self.stops() {
                 break;
             }
-            let Some(day) = day_of(&found, spec_id) else { continue };
+            let Some(day) = day_of(&found, spec_id) else {
+                unit.other_spec += 1;
+                continue;
+            };
             let taken = match cutoff.fate(day, found.least(schema, column::KAFKA_TIME)) {
                 Fate::Stay => continue,
                 Fate::Go => self.whole(base, &found, &mut unit.removals).await,

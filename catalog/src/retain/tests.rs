@@ -9,6 +9,7 @@ use weir_contract::class::ErrorClass;
 
 use super::*;
 use crate::foreign::{self, current, ingest, short};
+use crate::maintain::{Maintain, MaintainOptions};
 use crate::testing::{self, DAY, name};
 use crate::verify::{VerifyOptions, verify};
 
@@ -157,4 +158,48 @@ async fn a_contract_without_retention_and_a_table_that_is_not_there() {
         shutdown: Arc::default(),
     };
     assert_eq!(retain.run().await.1.unwrap_err().class(), ErrorClass::BadConfig);
+}
+
+#[tokio::test]
+async fn files_of_another_partitioning_are_read_left_alone_and_counted() {
+    let (_folder, lake, base) = foreign::lake().await;
+    let by_day = base.metadata().default_partition_spec_id();
+    ingest(&lake, 0, 0, 10, &[], &[]).await;
+    let spec_id = foreign::repartition(&lake, "counter").await;
+    assert_ne!(spec_id, by_day);
+    let victim = foreign::accepted_file(&lake, 0).await;
+    let offsets: Vec<i64> = (0..10).collect();
+    let same = foreign::rows(&short(), 0, &offsets, false);
+    foreign::move_to_spec(&lake, &victim, &same, spec_id).await;
+    // We go on by days, in the order that the other engine gave the table.
+    for n in 1..5 {
+        ingest(&lake, 0, n * 10, n * 10 + 10, &[], &[]).await;
+    }
+    let specs: Vec<i32> = foreign::live(&lake).await.iter().map(|file| file.spec_id).collect();
+    assert_eq!(specs, [spec_id, by_day, by_day, by_day, by_day]);
+    clean(&lake).await;
+    let options = MaintainOptions { memory_bytes: 64 << 20, age_min: std::time::Duration::ZERO };
+    let maintain = Maintain {
+        lake: &lake,
+        table: name(),
+        options,
+        dry_run: false,
+        until_ms: None,
+        shutdown: Arc::default(),
+        listen: &mut |_| {},
+    };
+    let (report, result) = maintain.run().await;
+    result.unwrap();
+    assert_eq!((report.compaction.inputs, report.compaction.other_spec), (4, 1), "{report:?}");
+    clean(&lake).await;
+    let all = crate::session::Session::open(&lake, crate::session::At::Current).await.unwrap();
+    let sum = all.sql("select sum(counter) as s from vending_sales").await.unwrap();
+    let sum = arrow::compute::cast(sum.batches[0].column(0), &arrow::datatypes::DataType::Int64);
+    let sum = sum.unwrap().as_primitive::<arrow::datatypes::Int64Type>().value(0);
+    assert_eq!(sum, (0..50).sum::<i64>());
+    // Everything is past its time; what is not in a day's file is told, not taken for nothing.
+    let done = retain(&lake, &contract(Some(1), None), false).await;
+    assert_eq!((done.rows, done.files, done.other_spec), (40, 1, 1), "{done:?}");
+    assert_eq!(foreign::live(&lake).await.len(), 1);
+    clean(&lake).await;
 }

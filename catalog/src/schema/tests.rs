@@ -63,6 +63,15 @@ async fn a_raw_table_is_what_the_contract_and_the_design_say() {
     assert_eq!(properties["weir.contract"], "vending.sales@1.0.0");
     assert_eq!(properties["write.metadata.compression-codec"], "gzip");
     assert_eq!(properties["comment"], "what was sold");
+    // Athena's VACUUM and others who expire by age keep what the audit trail needs.
+    for key in ["history.expire.max-snapshot-age-ms", "vacuum_max_snapshot_age_seconds"] {
+        let age: i64 = properties[key].parse().unwrap();
+        let age_s = if key.ends_with("-ms") { age / 1000 } else { age };
+        assert!(age_s > 7 * 366 * 86_400, "{key}: {age}");
+    }
+    for key in ["history.expire.min-snapshots-to-keep", "vacuum_min_snapshots_to_keep"] {
+        assert_eq!(properties[key], lake.options.snapshots_max.to_string());
+    }
     // A second time: the same table.
     let again = lake.ensure_raw(&contract(), &name()).await.unwrap();
     assert_eq!(again.loaded.location, base.loaded.location);

@@ -75,5 +75,12 @@ fn tell(name: &str, report: &Report, dry: bool, session: &mut Session) -> Result
     session.output.say(format!(
         "{name}: {} rows and {} rejected ones of {} files {deleted}",
         report.rows, report.rejected, report.files
-    ))
+    ))?;
+    match report.other_spec {
+        0 => Ok(()),
+        n => session.output.say(format!(
+            "{name}: {n} files left, which another engine wrote under another partitioning; rows past their time in \
+             them are deleted by hand: DELETE FROM the table WHERE event_time < ..., then `weir verify --acknowledge`"
+        )),
+    }
 }

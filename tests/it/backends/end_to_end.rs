@@ -88,8 +88,42 @@ database_prefix = "{prefix}_"
         Ok(theirs)
     }
 
-    /// The actions since the last look, and forgets them.
+    /// A reference table, and a model of it and of the stream.
+    fn write_models(&self) -> Result<()> {
+        let contracts = lab::repository().join("contracts");
+        let config = self.lab.config();
+        let text = fs::read_to_string(&config)?;
+        let more = format!(
+            "[references.\"ref.machines\"]\nfile = \"machines.csv\"\ncontract = \"{}/ref.machines.yaml\"\n",
+            contracts.display()
+        );
+        fs::write(config, text + &more)?;
+        let machines = "machine_id,machine_kind,machine_status,refrigerated,valid_from\n\
+                        m-1,snack,active,true,2026-01-01T00:00:00Z\n";
+        fs::write(self.lab.path().join("machines.csv"), machines)?;
+        let marts = self.lab.path().join("transforms/sql/marts");
+        fs::create_dir_all(&marts)?;
+        let sql = "{{ config(materialized='table') }}\nselect machine_id, count(*) as events\n\
+                   from {{ source('raw', 'vending_health') }} group by machine_id";
+        fs::write(marts.join("beats.sql"), sql)?;
+        let note = "models: [{name: beats, config: {meta: {readers: [tests]}}, columns: [{name: machine_id, \
+                    data_tests: [unique]}]}]";
+        Ok(fs::write(marts.join("beats.yml"), note)?)
+    }
+
+    /// The actions since the last look, and forgets them. All must be about what is this lake's.
     fn actions(&self) -> BTreeSet<String> {
+        for (action, target) in self.tap.targets() {
+            let own = match action.starts_with("s3:") {
+                // Of a list or a deletion of many the query or the body says which.
+                true => {
+                    target.starts_with(&format!("/{BUCKET}/{}/", self.prefix))
+                        || target.contains('?')
+                }
+                false => target.starts_with(&format!("{}_", self.prefix)) || target == ".",
+            };
+            assert!(own, "{action} of {target}, which is not this lake's");
+        }
         let actions = self.tap.calls().into_iter().collect();
         self.tap.forget();
         actions
@@ -123,6 +157,11 @@ fn from_kafka_to_the_readers_with_no_more_rights_than_the_policies_give() -> Res
         cloud.lab.produce(0, 1)?;
         cloud.lab.ingest(&[])?;
     }
+    // Reference tables and models, too.
+    cloud.write_models()?;
+    cloud.lab.weir(&["seed"])?.expect(0)?;
+    cloud.lab.weir(&["run"])?.expect(0)?;
+    cloud.lab.weir(&["build", "--full-refresh"])?.expect(0)?;
     let written = cloud.actions();
     cloud.lab.verify_clean()?;
     let rows = cloud.agree()?;
@@ -138,6 +177,12 @@ fn from_kafka_to_the_readers_with_no_more_rights_than_the_policies_give() -> Res
         vec!["rejects"],
         vec!["lag"],
         vec!["where", STREAM, "0", "7"],
+        vec!["compile"],
+        vec!["show", "beats"],
+        vec!["test"],
+        vec!["freshness"],
+        vec!["wait", "beats", "--until", "2026-01-01T00:00:00Z"],
+        vec!["contracts", "plan"],
     ] {
         cloud.lab.weir(&command)?.expect(0)?;
     }
@@ -152,6 +197,12 @@ fn from_kafka_to_the_readers_with_no_more_rights_than_the_policies_give() -> Res
     cloud.lab.weir(&["--set", "maintain.age_min=0s", "maintain"])?.expect(0)?;
     cloud.lab.weir(&["retain"])?.expect(0)?;
     cloud.lab.weir(&["tag", TABLE, "before-upgrade"])?.expect(0)?;
+    cloud.contract(
+        "description: What kind of event it is",
+        "description: Which kind of event it is",
+    )?;
+    cloud.lab.weir(&["contracts", "apply", STREAM])?.expect(0)?;
+    cloud.lab.weir(&["rollback", TABLE, "--to", "before-upgrade", "--yes"])?.expect(0)?;
     let maintained = cloud.actions();
     cloud.lab.verify_clean()?;
     ensure!(cloud.agree()?["pyiceberg"]["n"] == 620);

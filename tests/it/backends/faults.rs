@@ -68,7 +68,11 @@ fn a_commit_whose_answer_was_lost_is_found() -> Result<()> {
 
 #[test]
 fn a_commit_that_got_lost_is_made_again() -> Result<()> {
-    for fault in [Fault::CutBefore, Fault::Refuse(500, exception("InternalServiceException"))] {
+    for fault in [
+        Fault::CutBefore,
+        Fault::Hang(TIMEOUT + Duration::from_millis(500)),
+        Fault::Refuse(500, exception("InternalServiceException")),
+    ] {
         in_both(UPDATE, &fault, |r| r.unknowns == 1 && !r.already && r.conflicts == 0)
             .with_context(|| format!("{fault:?}"))?;
     }
@@ -81,6 +85,36 @@ fn a_throttled_commit_is_made_again_and_was_never_in_doubt() -> Result<()> {
     in_both(UPDATE, &throttled, |r| r.unknowns == 0 && r.conflicts == 0 && !r.already)?;
     // A look is repeated by the client itself.
     in_both("glue:GetTable", &throttled, |r| r.unknowns == 0 && !r.already)
+}
+
+#[test]
+fn a_catalog_that_never_answers_is_given_up_in_time() -> Result<()> {
+    for fault in [
+        Fault::Refuse(400, exception("ThrottlingException")),
+        Fault::Refuse(503, "<html>".into()),
+        Fault::CutBefore,
+    ] {
+        for action in [UPDATE, "glue:GetTable"] {
+            let place = Place::glue()?;
+            let error = runtime()?.block_on(async {
+                let lake = place.lake()?;
+                let mut filler = Filler::new()?;
+                let base = filler.table(&lake).await?;
+                place.tap().forget();
+                let fault = fault.clone();
+                place.tap().weather(move |call| (call == action).then(|| fault.clone()));
+                let failed =
+                    filler.commit(&lake, base, 0, 0).await.err().context("it was committed")?;
+                Ok::<_, anyhow::Error>(failed)
+            })?;
+            let error = error.downcast_ref::<CatalogError>().context("another error")?;
+            ensure!(error.class() == ErrorClass::Retry, "{action} {fault:?}: {error}");
+            let calls = place.tap().calls().len();
+            ensure!(calls < 100, "{action} {fault:?}: {calls} calls");
+            println!("{action} {fault:?}: given up after {calls} calls");
+        }
+    }
+    Ok(())
 }
 
 #[test]

@@ -13,7 +13,7 @@ use weir_catalog::env::Env;
 use weir_catalog::verify::{VerifyOptions, verify};
 use weir_catalog::{CatalogAt, Lake, LakeOptions};
 pub use weir_tests::aws::{TIMEOUT, glue_at, identity, s3_at, s3_warehouse};
-use weir_tests::stack::{GlueServer, Moto, RestCatalog, Tap};
+use weir_tests::stack::{GlueServer, Moto, Request, RestCatalog, Tap, forward};
 
 /// A place for one lake. Each call of `lake` is another process's view of it.
 pub enum Place {
@@ -119,6 +119,51 @@ impl Place {
                 Ok(Lake::open_rest(&server.folder().join("lake"), rest, options)?)
             }
         }
+    }
+
+    /// The catalog loses the entry of `raw.<table>`; the files stay.
+    pub fn forget(&self, table: &str) -> Result<()> {
+        let host = |endpoint: &str| endpoint.trim_start_matches("http://").to_string();
+        let mut request = Request { target: "/".into(), ..Request::default() };
+        let server = match self {
+            Place::Local(folder) => {
+                for name in ["c.db", "c.db-wal", "c.db-shm"] {
+                    let path = folder.path().join(name);
+                    if path.exists() {
+                        std::fs::remove_file(path)?;
+                    }
+                }
+                return Ok(());
+            }
+            Place::Glue(server, _) => {
+                server.forget("raw", table);
+                return Ok(());
+            }
+            Place::Moto(_, prefix) => {
+                let body =
+                    serde_json::json!({"DatabaseName": format!("{prefix}_raw"), "Name": table});
+                request.method = "POST".into();
+                request.body = body.to_string().into_bytes();
+                let scope = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/glue/aws4_request, \
+                             SignedHeaders=host, Signature=0";
+                request.headers = vec![
+                    ("x-amz-target".into(), "AWSGlue.DeleteTable".into()),
+                    ("content-type".into(), "application/x-amz-json-1.1".into()),
+                    ("authorization".into(), scope.into()),
+                ];
+                moto()?.endpoint()
+            }
+            Place::Rest(_, server) => {
+                request.method = "DELETE".into();
+                request.target = format!("/v1/namespaces/raw/tables/{table}?purgeRequested=false");
+                server.endpoint()
+            }
+        };
+        request.headers.push(("host".into(), host(&server)));
+        request.headers.push(("content-length".into(), request.body.len().to_string()));
+        let reply = forward(&server, &request)?;
+        ensure!((200..300).contains(&reply.status), "{self}: {reply:?}");
+        Ok(())
     }
 
     /// Fails unless every record is there exactly once.

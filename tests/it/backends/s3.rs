@@ -1,6 +1,7 @@
 //! S3 that fails, lies and refuses, between the store and moto.
 
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -10,7 +11,7 @@ use weir_catalog::CatalogError;
 use weir_catalog::aws::{AwsRole, Identity};
 use weir_catalog::storage::S3Store;
 use weir_contract::class::ErrorClass;
-use weir_tests::stack::{BUCKET, Fault, Tap, forward};
+use weir_tests::stack::{BUCKET, Fault, Reply, Tap, forward};
 
 use super::place::{TIMEOUT, fresh, identity, moto, runtime, s3_at};
 
@@ -38,6 +39,7 @@ fn what_passes_is_tried_again() -> Result<()> {
             Fault::Refuse(500, "<Error><Code>InternalError</Code></Error>".into()),
             Fault::Refuse(503, "<Error><Code>SlowDown</Code></Error>".into()),
             Fault::CutBefore,
+            Fault::Hang(TIMEOUT + Duration::from_millis(500)),
         ] {
             let key = fresh();
             tap.fault(PUT, fault.clone());
@@ -117,6 +119,66 @@ fn refusals_have_their_class_and_say_what_to_do() -> Result<()> {
     ensure!(error.class() == ErrorClass::Denied, "{error}");
     ensure!(error.message().contains("s3:PutObject on s3://lake/"), "{error}");
     Ok(())
+}
+
+#[test]
+fn a_bucket_that_never_answers_is_given_up_after_some_tries() -> Result<()> {
+    for fault in
+        [Fault::Refuse(503, "<Error><Code>SlowDown</Code></Error>".into()), Fault::CutBefore]
+    {
+        let tap = Tap::before(&moto()?.endpoint())?;
+        let always = fault.clone();
+        tap.weather(move |_| Some(always.clone()));
+        let store = store(&tap, BUCKET)?;
+        let error =
+            runtime()?.block_on(create(&store, &fresh(), "x")).err().context("it was put")?;
+        let error = CatalogError::storage("writing", error);
+        ensure!(error.class() == ErrorClass::Retry, "{error}");
+        // Each try of ours may be several of the client's.
+        let (calls, tries) = (tap.calls().len(), identity().retries_max + 1);
+        ensure!(calls >= tries && calls <= tries * tries, "{fault:?}: {calls} calls");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_role_is_renewed_before_it_expires() -> Result<()> {
+    // Lent for five minutes and a bit, which is as good as over.
+    let lent = AtomicU32::new(0);
+    let sts = Tap::on(move |_| {
+        let number = lent.fetch_add(1, Ordering::Relaxed);
+        let until = chrono::Utc::now() + chrono::TimeDelta::seconds(301);
+        Some(Reply { status: 200, body: role_xml(number, until).into(), ..Reply::default() })
+    })?;
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (noted, endpoint) = (seen.clone(), moto()?.endpoint());
+    let tap = Tap::on(move |request| {
+        let token = request.header("x-amz-security-token").unwrap_or("none").to_string();
+        noted.lock().unwrap_or_else(PoisonError::into_inner).push(token);
+        forward(&endpoint, request).ok()
+    })?;
+    let arn = "arn:aws:iam::123456789012:role/weir".to_string();
+    let role = AwsRole { arn, external_id: None, sts_endpoint: Some(sts.endpoint()) };
+    let who = weir_catalog::aws::AwsOptions { role: Some(role), ..identity() };
+    runtime()?.block_on(async {
+        let store = S3Store::new(BUCKET, &Identity::new(&who)?, &s3_at(&tap.endpoint()))?;
+        create(&store, &fresh(), "x").await?;
+        create(&store, &fresh(), "x").await?;
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
+        create(&store, &fresh(), "x").await?;
+        let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        ensure!(*seen == ["token-0", "token-0", "token-1"], "{seen:?}");
+        Ok(())
+    })
+}
+
+/// What STS answers.
+pub fn role_xml(number: u32, until: chrono::DateTime<chrono::Utc>) -> String {
+    format!(
+        "<R><Credentials><AccessKeyId>ASIA{number}</AccessKeyId><SecretAccessKey>s</SecretAccessKey>\
+         <SessionToken>token-{number}</SessionToken><Expiration>{}</Expiration></Credentials></R>",
+        until.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+    )
 }
 
 #[test]

@@ -41,6 +41,14 @@ impl GlueServer {
         entry["Parameters"]["metadata_location"].as_str().map(str::to_string)
     }
 
+    /// Loses a table's entry; its files stay.
+    pub fn forget(&self, database: &str, table: &str) {
+        let mut databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tables) = databases.get_mut(database) {
+            tables.remove(table);
+        }
+    }
+
     /// Changes a table's entry behind everybody's back, as another engine's update.
     pub fn meddle(&self, database: &str, table: &str, change: impl FnOnce(&mut Value)) {
         let mut databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);

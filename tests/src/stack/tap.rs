@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
+use serde_json::Value;
 
 use super::http::{HttpServer, Reply, Request, forward};
 
@@ -27,6 +28,8 @@ pub enum Fault {
     Late(Duration),
     /// It is done, and the answer comes so much later.
     Slow(Duration),
+    /// It is not done, and the connection breaks so much later.
+    Hang(Duration),
 }
 
 /// What calls meet that nobody named: by their action, at each of them.
@@ -35,6 +38,8 @@ type Weather = dyn FnMut(&str) -> Option<Fault> + Send;
 #[derive(Default)]
 struct State {
     calls: Vec<String>,
+    /// What they were about, in the same order.
+    targets: Vec<String>,
     /// By action, in order.
     faults: VecDeque<(String, Fault)>,
     weather: Option<Box<Weather>>,
@@ -71,6 +76,7 @@ impl Tap {
             let fault = {
                 let mut state = lock(&noted);
                 state.calls.push(action.clone());
+                state.targets.push(target(&request));
                 state.take(&action)
             };
             let Some(fault) = fault else { return answer(&request) };
@@ -104,9 +110,18 @@ impl Tap {
         lock(&self.state).calls.clone()
     }
 
+    /// The actions of all calls so far, each with what it was about: the path and query of S3, the database and
+    /// table of Glue.
+    pub fn targets(&self) -> Vec<(String, String)> {
+        let state = lock(&self.state);
+        state.calls.iter().cloned().zip(state.targets.iter().cloned()).collect()
+    }
+
     /// Forgets the calls so far.
     pub fn forget(&self) {
-        lock(&self.state).calls.clear();
+        let mut state = lock(&self.state);
+        state.calls.clear();
+        state.targets.clear();
     }
 }
 
@@ -147,11 +162,30 @@ fn suffer(
             });
             None
         }
+        Fault::Hang(wait) => {
+            std::thread::sleep(wait);
+            None
+        }
         Fault::Slow(wait) => {
             let reply = answer(&request);
             std::thread::sleep(wait);
             reply
         }
+    }
+}
+
+/// What a request is about.
+fn target(request: &Request) -> String {
+    if request.header("x-amz-target").is_none() {
+        return request.target.clone();
+    }
+    let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+    let table =
+        body["TableInput"]["Name"].as_str().map_or_else(|| text(&body["Name"]), str::to_string);
+    match body["DatabaseInput"]["Name"].as_str() {
+        Some(database) => database.to_string(),
+        None => format!("{}.{table}", text(&body["DatabaseName"])),
     }
 }
 
