@@ -9,8 +9,9 @@ WEIR and STACK should be release builds.
 
 increments: so many old trades over 30 days, then 10,000 new ones: of the current hour, or half of them late
   over seven days. `weir run --select trades_1m` then; files opened and bytes read as `run_results.json`
-  says, on the raw table as ingest left it and after `weir maintain`. It fails where news of an hour read a third of
-  what a full refresh reads, or news late by up to seven days half of it beside twenty million trades of thirty days.
+  says, on the raw table as ingest left it and after `weir maintain`. From a million old trades on it fails where news of an
+  hour open a quarter of the files that a full refresh opens, or read a third of its bytes, a tenth beside twenty million;
+  and where beside twenty million trades of thirty days news late by up to seven days read half of them.
 core: two million trades on one core: sums by symbol and by minute, through staging, against DataFusion alone over
   the same files (`weir-bench scan`, beside STACK).
 rate: six million trades, a minute of 100,000 a second: ingest and the build of their minutes.
@@ -111,8 +112,11 @@ def increments(asked, kafka):
                     f"{process['peak_rss_bytes'] / 1048576:.0f} |",
                     flush=True,
                 )
-                if not late and old >= 1_000_000 and made["bytes"] * 3 > whole["bytes"]:
-                    dear.append(f"{raw}, {old:,} old trades: an hour costs a third of the whole")
+                times = 10 if old >= 20_000_000 else 3
+                if not late and old >= 1_000_000 and made["bytes"] * times > whole["bytes"]:
+                    dear.append(f"{raw}, {old:,} old trades: an hour reads more than a {times}th of the whole")
+                if not late and old >= 1_000_000 and made["files"] * 4 > whole["files"]:
+                    dear.append(f"{raw}, {old:,} old trades: an hour opens more than a quarter of the files")
                 if late and old >= 20_000_000 and made["bytes"] * 2 > whole["bytes"]:
                     dear.append(f"{raw}, {old:,} old trades: seven days of thirty cost half of the whole")
         if old <= 1_000_000:

@@ -56,6 +56,8 @@ const SLOW: Duration = Duration::from_millis(50);
 const LOOK: Duration = Duration::from_millis(20);
 /// How often events are sent.
 const TICK: Duration = Duration::from_millis(5);
+/// From so many seconds on there is something to compact.
+const LONG_S: u64 = 60;
 /// How long the last events may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 const TABLE: &str = "raw.vending_health";
@@ -87,6 +89,8 @@ fn one(args: &Args, kafka: &Kafka, place: Place, flush: &str) -> Result<()> {
     sent.produce(&kafka.client()?.producer()?, &lab.topic, args)?;
     let mut ages = watch.end(args.rate * args.seconds)?;
     let upkeep = upkeep.end()?;
+    let is_kept = upkeep.replaced > 0 || args.seconds < LONG_S;
+    ensure!(upkeep.runs > 0 && is_kept, "maintenance did nothing in {} runs", upkeep.runs);
     ingest.signal("TERM")?;
     let ended = ingest.end(PATIENCE)?.expect(0)?;
     let process = &last_json(&ended.stdout)?["process"];

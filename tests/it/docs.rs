@@ -42,7 +42,7 @@ enum Instead {
 use Instead::{Elsewhere, Run, Stopped};
 
 /// Commands that do not simply run: page, command, what happens instead, why.
-const SPECIAL: [(&str, &str, Instead, &str); 16] = [
+const SPECIAL: [(&str, &str, Instead, &str); 17] = [
     (
         "README.md",
         "jobs/quickstart",
@@ -106,6 +106,14 @@ const SPECIAL: [(&str, &str, Instead, &str); 16] = [
         "target/release/weir-bench compact",
         Run("weir-bench compact --files 6 --rows 200"),
         "its figures take minutes",
+    ),
+    (
+        "bench/README.md",
+        "target/release/weir-bench freshness",
+        Run(
+            "weir-bench freshness --on sqlite --flush 1s --rate 500 --seconds 10 --maintain-every 4",
+        ),
+        "its figures take minutes, and versitygw is built with Go",
     ),
     (
         "bench/README.md",
