@@ -6,7 +6,7 @@ mod faults;
 pub mod place;
 mod rest;
 mod rest_end_to_end;
-mod s3;
+pub mod s3;
 mod who;
 
 use anyhow::{Result, ensure};

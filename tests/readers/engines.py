@@ -13,6 +13,7 @@ Reads one JSON object a line and answers each with one: the answer's own members
   {"do": "filters", "by": ENGINE, "place": N, "table": T, "config": PATH}  -> filters
   {"do": "travel", "by": ENGINE, "place": N, "table": T, "config": PATH, "to": "id"}   -> states
   {"do": "metadata", "by": ENGINE, "place": N, "table": T}                 -> snapshots, files
+  {"do": "entry", "by": ENGINE, "place": N, "table": T, "other": T}        -> columns of Glue's entries
 
 ENGINE is trino, spark or duckdb. STATE is {"id": …}; `travel` goes to every one by "id", "time" or
 "tag". T is what PyIceberg calls the table; `weir` beside it what our config at PATH calls it.
@@ -22,6 +23,7 @@ import json
 import subprocess
 import sys
 
+import boto3
 import duckdb_extension_httpfs
 import pyarrow as pa
 import pyarrow.compute  # noqa: F401
@@ -247,6 +249,39 @@ class Engines:
         if partitions != rows:
             raise Refused(f"partitions have {partitions} rows, not {rows}")
         return {"snapshots": len(table.metadata.snapshots), "files": len(files)}
+
+
+    def entry(self, asked):
+        """Whether Glue's entry of a table is as that of the other, which another writer made of its columns."""
+        (database, name), (other_database, other_name) = (asked[key].split(".") for key in ("table", "other"))
+        place = self.places[asked["place"]]
+        glue = boto3.client(
+            "glue", endpoint_url=place["glue"], region_name=REGION, aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )  # fmt: skip
+        ours = glue.get_table(DatabaseName=database, Name=name)["Table"]
+        theirs = glue.get_table(DatabaseName=other_database, Name=other_name)["Table"]
+
+        def shape(table):
+            columns = [
+                (column["Name"], column["Type"], tuple(sorted(column.get("Parameters", {}))))
+                for column in table["StorageDescriptor"]["Columns"]
+            ]
+            optional = {c.get("Parameters", {}).get("iceberg.field.optional") for c in table["StorageDescriptor"]["Columns"]}
+            parameters = {"table_type", "metadata_location"} & set(table["Parameters"])
+            return {
+                "columns": columns,
+                "optional": optional,
+                "kind": (table["TableType"], table["Parameters"]["table_type"]),
+                "parameters": parameters,
+                "location": bool(table["StorageDescriptor"].get("Location")),
+            }
+
+        one, two = shape(ours), shape(theirs)
+        for what in one:
+            if one[what] != two[what]:
+                raise Refused(f"{what}: {one[what]}, by the other {two[what]}")
+        return {"columns": len(one["columns"])}
 
 
 def as_rows(table, schema):

@@ -30,9 +30,20 @@ async fn read(store: &S3Store, key: &str) -> Result<String> {
     Ok(String::from_utf8(bytes.to_vec())?)
 }
 
+/// What must hold of any server.
+pub fn promises(endpoint: &str) -> Result<()> {
+    tried_again(endpoint)?;
+    not_taken_for_anothers(endpoint)?;
+    listed_and_deleted(endpoint)
+}
+
 #[test]
 fn what_passes_is_tried_again() -> Result<()> {
-    let tap = Tap::before(&moto()?.endpoint())?;
+    tried_again(&moto()?.endpoint())
+}
+
+fn tried_again(endpoint: &str) -> Result<()> {
+    let tap = Tap::before(endpoint)?;
     runtime()?.block_on(async {
         let store = store(&tap, BUCKET)?;
         for fault in [
@@ -53,7 +64,11 @@ fn what_passes_is_tried_again() -> Result<()> {
 
 #[test]
 fn a_put_whose_answer_was_lost_is_not_taken_for_anothers() -> Result<()> {
-    let tap = Tap::before(&moto()?.endpoint())?;
+    not_taken_for_anothers(&moto()?.endpoint())
+}
+
+fn not_taken_for_anothers(endpoint: &str) -> Result<()> {
+    let tap = Tap::before(endpoint)?;
     runtime()?.block_on(async {
         let store = store(&tap, BUCKET)?;
         let slow = Fault::Slow(TIMEOUT + Duration::from_millis(500));
@@ -183,8 +198,12 @@ pub fn role_xml(number: u32, until: chrono::DateTime<chrono::Utc>) -> String {
 
 #[test]
 fn objects_are_listed_and_deleted() -> Result<()> {
+    listed_and_deleted(&moto()?.endpoint())
+}
+
+fn listed_and_deleted(endpoint: &str) -> Result<()> {
     use futures::TryStreamExt;
-    let tap = Tap::before(&moto()?.endpoint())?;
+    let tap = Tap::before(endpoint)?;
     runtime()?.block_on(async {
         let (store, folder) = (store(&tap, BUCKET)?, fresh());
         for name in ["a", "b/c", "event_day=2026-11-21/d"] {

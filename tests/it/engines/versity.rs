@@ -56,6 +56,11 @@ fn of_those_who_race_for_a_name_one_wins() -> Result<()> {
 }
 
 #[test]
+fn it_keeps_the_promises_that_moto_keeps() -> Result<()> {
+    crate::backends::s3::promises(&versity()?.endpoint())
+}
+
+#[test]
 fn a_lake_stands_in_it_and_is_read_from_it() -> Result<()> {
     let mut engines = Engines::shared()?;
     let at = At::Glue { glue: moto()?.endpoint(), s3: versity()?.endpoint() };
