@@ -24,6 +24,8 @@ const CREATES_MAX: u32 = 3;
 const HISTORY_SECONDS: u64 = 10 * 366 * 24 * 60 * 60;
 /// Manifests are merged up to this size.
 pub(crate) const MANIFEST_BYTES_MAX: usize = 8 << 20;
+/// Iceberg's property that says so.
+pub(crate) const MANIFEST_TARGET_PROPERTY: &str = "commit.manifest.target-size-bytes";
 
 impl Lake {
     /// The raw table of a contract: made if it is not there, checked if it is.
@@ -203,7 +205,7 @@ fn table_properties(comment: &str, options: &LakeOptions) -> HashMap<String, Str
         ("write.metadata.compression-codec", "gzip".into()),
         ("write.metadata.previous-versions-max", options.metadata_log_max.max(1).to_string()),
         ("write.metadata.delete-after-commit.enabled", "true".into()),
-        ("commit.manifest.target-size-bytes", MANIFEST_BYTES_MAX.to_string()),
+        (MANIFEST_TARGET_PROPERTY, MANIFEST_BYTES_MAX.to_string()),
         // No delete files: readers differ in what they support.
         ("write.delete.mode", "copy-on-write".into()),
         ("write.update.mode", "copy-on-write".into()),

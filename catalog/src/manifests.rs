@@ -11,7 +11,7 @@ use iceberg::spec::{
 };
 use uuid::Uuid;
 
-use crate::create::MANIFEST_BYTES_MAX;
+use crate::create::{MANIFEST_BYTES_MAX, MANIFEST_TARGET_PROPERTY};
 use crate::error::{CatalogError, Result};
 use crate::files::NewFile;
 use crate::merge::{ManifestFacts, plan_cluster, plan_merge};
@@ -98,6 +98,13 @@ struct SnapshotWriter<'a> {
     summary: SnapshotSummaryCollector,
 }
 
+/// Up to which size manifests are merged: as the table's property says, at most ours.
+pub(crate) fn target_bytes(metadata: &TableMetadata) -> u64 {
+    let ours = MANIFEST_BYTES_MAX as u64;
+    let told = metadata.properties().get(MANIFEST_TARGET_PROPERTY);
+    told.and_then(|bytes| bytes.parse().ok()).map_or(ours, |bytes: u64| bytes.clamp(1, ours))
+}
+
 impl SnapshotWriter<'_> {
     /// One manifest per partition spec of the new files.
     async fn add(&mut self, added: &[NewFile]) -> Result<Vec<ManifestFile>> {
@@ -169,7 +176,7 @@ impl SnapshotWriter<'_> {
     /// Merges what the plan says; merged entries keep their snapshot and sequence numbers.
     async fn merge(&mut self, carried: Vec<ManifestFile>) -> Result<Vec<ManifestFile>> {
         let facts = facts(self.base.metadata(), &carried, self.snapshot_id);
-        let groups = plan_merge(&facts, MANIFEST_BYTES_MAX as u64);
+        let groups = plan_merge(&facts, target_bytes(self.base.metadata()));
         let mut merged = Vec::new();
         for group in &groups {
             let spec = self.spec(facts[group[0]].spec_id)?;
@@ -190,7 +197,7 @@ impl SnapshotWriter<'_> {
     /// and sequence numbers.
     async fn cluster(&mut self, carried: Vec<ManifestFile>) -> Result<Vec<ManifestFile>> {
         let facts = facts(self.base.metadata(), &carried, self.snapshot_id);
-        let plan = plan_cluster(&facts, MANIFEST_BYTES_MAX as u64);
+        let plan = plan_cluster(&facts, target_bytes(self.base.metadata()));
         let mut clustered = Vec::new();
         for group in &plan {
             let mut entries = Vec::new();

@@ -5,8 +5,7 @@ use weir_contract::progress::{Progress, Verdict};
 use super::report::{MaintainEvent, Manifests};
 use super::{Maintain, STAGE};
 use crate::commit::{Change, Committed, Decision, Rewrite, commit};
-use crate::create::MANIFEST_BYTES_MAX;
-use crate::manifests::{facts, manifests_of};
+use crate::manifests::{facts, manifests_of, target_bytes};
 use crate::merge::plan_cluster;
 use crate::{Base, Result};
 
@@ -18,7 +17,7 @@ impl Maintain<'_> {
         let metadata = base.metadata();
         let Some(snapshot) = metadata.current_snapshot() else { return Ok(Manifests::default()) };
         let carried = manifests_of(self.lake, metadata, snapshot).await?;
-        let plan = plan_cluster(&facts(metadata, &carried, 0), MANIFEST_BYTES_MAX as u64);
+        let plan = plan_cluster(&facts(metadata, &carried, 0), target_bytes(metadata));
         let gain: usize = plan.iter().map(|cluster| cluster.from.len() - cluster.into).sum();
         if plan.is_empty() || self.stops() {
             return Ok(Manifests { before, after: before });

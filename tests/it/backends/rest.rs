@@ -1,7 +1,7 @@
 //! What a REST catalog's refusals, silences and lies do to a commit, and what pins one there.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -13,7 +13,7 @@ use weir_catalog::tag::tag;
 use weir_catalog::{CatalogError, Lake, LakeOptions};
 use weir_contract::class::ErrorClass;
 use weir_contract::names::TAG_TURN_PREFIX;
-use weir_tests::stack::{Fault, Reply, Request, RestCatalog, Tap, forward};
+use weir_tests::stack::{Fault, HttpServer, Reply, Request, RestCatalog, Tap, forward};
 
 use super::faults::commit_with;
 use super::place::{Place, TIMEOUT, client, rest_at, runtime};
@@ -151,6 +151,51 @@ fn a_static_token_is_read_anew_when_somebody_has_renewed_it() -> Result<()> {
     let error = runtime()?.block_on(open(&["first"])?.tables()).err().context("it was let in")?;
     ensure!(error.class() == ErrorClass::Denied, "{error}");
     ensure!(!error.message().contains("first"), "a secret was told: {error}");
+    Ok(())
+}
+
+#[test]
+fn tokens_are_issued_elsewhere_and_asked_for_by_the_catalog() -> Result<()> {
+    let server = RestCatalog::start()?;
+    let tap = guarded(&server, "issued")?;
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let noted = asked.clone();
+    let issuer = HttpServer::start(move |request| {
+        let form = String::from_utf8_lossy(&request.body).into_owned();
+        let knows = form.contains("client_id=weir") && form.contains("client_secret=hush");
+        noted.lock().unwrap_or_else(PoisonError::into_inner).push((request.target, form));
+        let (status, body) = match knows {
+            true => (200, r#"{"access_token":"issued","token_type":"bearer","expires_in":3600}"#),
+            false => (401, r#"{"error":"invalid_client","error_description":"who is that"}"#),
+        };
+        Some(Reply { status, body: body.into(), ..Reply::default() })
+    })?;
+    let open = |secret: &'static str| {
+        let auth = RestAuth::Client {
+            id: "weir".into(),
+            secret: Secret::by(move || Ok(secret.into())),
+            scope: "lake".into(),
+            token_uri: Some(format!("{}/realm/token", issuer.endpoint())),
+        };
+        let rest = rest_at(&tap.endpoint(), auth);
+        Lake::open_rest(&server.folder().join("lake"), rest, LakeOptions::default())
+    };
+    runtime()?.block_on(async {
+        let lake = open("hush")?;
+        let mut filler = Filler::new()?;
+        let base = filler.table(&lake).await?;
+        filler.commit(&lake, base, 0, 0).await?;
+        let error = open("wrong")?.tables().await.err().context("it was let in")?;
+        ensure!(error.class() == ErrorClass::Denied, "{error}");
+        ensure!(!error.message().contains("wrong"), "a secret was told: {error}");
+        Ok::<_, anyhow::Error>(())
+    })?;
+    let asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+    let (target, form) = asked.first().context("nobody was asked")?;
+    ensure!(target == "/realm/token", "{target}");
+    for part in ["grant_type=client_credentials", "scope=lake"] {
+        ensure!(form.contains(part), "{form}");
+    }
     Ok(())
 }
 

@@ -1,16 +1,18 @@
 //! Compaction of real tables: the same rows in fewer files, beside writers who get in between.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use arrow::array::{AsArray, TimestampMicrosecondArray};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
-use iceberg::spec::Operation;
+use iceberg::spec::{Literal, Operation, PrimitiveLiteral};
 use tempfile::TempDir;
 use weir_contract::progress::Truth;
 
 use super::super::{MaintainOptions, Report};
 use super::*;
 use crate::Lake;
+use crate::env::{Clock, SystemClock};
 use crate::foreign::{self, current, ingest, live, short};
 use crate::scan::file::rows;
 use crate::testing::{DAY, name};
@@ -283,6 +285,94 @@ async fn manifests_are_clustered_with_the_numbers_of_their_files() {
     let days: Vec<bool> =
         entries.entries().iter().map(|e| e.data_file().partition()[0].is_some()).collect();
     assert!(days.is_sorted(), "{days:?}");
+}
+
+#[tokio::test]
+async fn clustered_manifests_have_days_of_their_own() {
+    let (_folder, lake, _) = foreign::lake().await;
+    const COMMITS: i64 = 15;
+    for n in 0..COMMITS {
+        // Late and early days in turn.
+        let day = DAY + i32::try_from(n * 7 % COMMITS).unwrap();
+        foreign::ingest_on(&lake, n * 10, n * 10 + 10, day).await;
+    }
+    let base = current(&lake).await;
+    let manifests = async |base: &Base| {
+        let snapshot = base.metadata().current_snapshot().unwrap().clone();
+        crate::manifests::manifests_of(&lake, base.metadata(), &snapshot).await.unwrap()
+    };
+    let bytes: i64 = manifests(&base).await.iter().map(|m| m.manifest_length).sum();
+    let property = ("commit.manifest.target-size-bytes".to_string(), (bytes / 3 + 1).to_string());
+    let updates = vec![iceberg::TableUpdate::SetProperties { updates: [property].into() }];
+    foreign::update(&lake, &base, updates).await;
+    let hour = MaintainOptions { age_min: std::time::Duration::from_secs(3600), ..options() };
+    let report = maintain_with(&lake, false, hour, &mut |_| {}).await;
+    assert_eq!((report.manifests.before, report.manifests.after), (15, 3), "{report:?}");
+    let mut ranges = Vec::new();
+    for manifest in manifests(&current(&lake).await).await {
+        let loaded = manifest.load_manifest(&lake.io).await.unwrap();
+        let day = |entry: &iceberg::spec::ManifestEntryRef| match &entry.data_file().partition()[0]
+        {
+            Some(Literal::Primitive(PrimitiveLiteral::Int(day))) => *day,
+            other => panic!("{other:?}"),
+        };
+        let days: Vec<i32> = loaded.entries().iter().map(day).collect();
+        assert!(days.is_sorted() && days.len() == 5, "{days:?}");
+        ranges.push((days[0], days[4]));
+    }
+    ranges.sort_unstable();
+    assert!(ranges.windows(2).all(|two| two[0].1 < two[1].0), "{ranges:?}");
+    clean(&lake).await;
+}
+
+/// Time that goes on when somebody says so.
+#[derive(Debug)]
+struct Hand(AtomicI64);
+
+impl Clock for Hand {
+    fn now_ms(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn sleep(
+        &self,
+        time: std::time::Duration,
+    ) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+        SystemClock.sleep(time)
+    }
+}
+
+#[tokio::test]
+async fn what_is_committed_when_the_time_is_over_stays_and_the_next_run_goes_on() {
+    let (_folder, mut lake) = small_files(9).await;
+    let clock = Arc::new(Hand(AtomicI64::new(lake.env.clock.now_ms())));
+    lake.env.clock = clock.clone();
+    let until_ms = Some(clock.now_ms() + 60_000);
+    let mut commits = 0;
+    let mut listen = |event: &MaintainEvent| {
+        if matches!(event, MaintainEvent::Committed { .. }) {
+            commits += 1;
+            clock.0.fetch_add(120_000, Ordering::Relaxed);
+        }
+    };
+    let maintain = Maintain {
+        lake: &lake,
+        table: name(),
+        options: options(),
+        dry_run: false,
+        until_ms,
+        shutdown: Arc::default(),
+        listen: &mut listen,
+    };
+    let (report, result) = maintain.run().await;
+    result.unwrap();
+    // Accepted and rejected rows are compacted by themselves; the time was over after the first.
+    assert!(report.stopped && report.compaction.commits == 1 && commits == 1, "{report:?}");
+    clean(&lake).await;
+    let next = maintain_with(&lake, false, options(), &mut |_| {}).await;
+    assert!(!next.stopped, "{next:?}");
+    assert!(maintain_with(&lake, false, options(), &mut |_| {}).await.is_idle());
+    clean(&lake).await;
 }
 
 #[tokio::test]
