@@ -1,6 +1,6 @@
 //! They read every table as we do: each value, filters, past states, after evolution and compaction.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::asked::{ENGINES, Engines};
@@ -114,9 +114,12 @@ fn printed(engines: &mut Engines, fleet: &Fleet, by: &str) -> Result<Value> {
     let sql = told["sql"][by].as_str().with_context(|| told.to_string())?;
     // In a session whose catalog is the lake's; here all lakes share one.
     let theirs = fleet.named(SALES);
-    let (_, own) = theirs.split_once('.').context("a catalog")?;
-    ensure!(sql.contains(own), "{sql} does not name {own}");
-    let rows = engines.sql(by, &sql.replacen(own, &theirs, 1))?;
+    let parts: Vec<&str> = theirs.split('.').collect();
+    let [catalog, database, _] = parts[..] else { bail!("{theirs} has no three parts") };
+    let at = sql.find(database).with_context(|| format!("{sql} does not name {database}"))?;
+    // Before the quote, if it stands in one.
+    let at = at - usize::from(!sql[..at].ends_with(' '));
+    let rows = engines.sql(by, &format!("{}{catalog}.{}", &sql[..at], &sql[at..]))?;
     let snapshot = first["snapshot"].as_str().context("an id")?;
     let ours =
         fleet.weir(&["query", "--snapshot", snapshot, &format!("SELECT count(*) FROM {SALES}")])?;

@@ -1,6 +1,7 @@
 //! Compaction of real tables: the same rows in fewer files, beside writers who get in between.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use arrow::array::{AsArray, TimestampMicrosecondArray};
