@@ -104,13 +104,15 @@ pub fn read(engines: &mut Engines, fleet: &Fleet, page: &mut Table, before: &str
     Ok(())
 }
 
-/// What an engine answers to the statement that we print for it: the rows of the state that is tagged.
+/// What an engine answers to the statement that we print for a past state.
 fn printed(engines: &mut Engines, fleet: &Fleet, by: &str) -> Result<Value> {
-    let tagged = fleet.weir(&["--output", "json", "snapshots", SALES])?.expect(0)?;
-    let first: Value = serde_json::from_str(tagged.stdout.lines().next().context("no snapshot")?)?;
-    let at = first["committed_at"].as_str().with_context(|| first.to_string())?;
+    let listed = fleet.weir(&["--output", "json", "snapshots", SALES])?.expect(0)?;
+    let past = listed.stdout.lines().rev().nth(1).context("no past snapshot")?;
+    let past: Value = serde_json::from_str(past)?;
+    let at = past["committed_at"].as_str().with_context(|| past.to_string())?;
     let done = fleet.weir(&["--output", "json", "snapshots", SALES, "--as-of", at])?.expect(0)?;
     let told: Value = serde_json::from_str(done.stdout.lines().next().context("nothing told")?)?;
+    ensure!(told["snapshot"] == past["snapshot"], "{told}, not {past}");
     let sql = told["sql"][by].as_str().with_context(|| told.to_string())?;
     // In a session whose catalog is the lake's; here all lakes share one.
     let theirs = fleet.named(SALES);
@@ -120,15 +122,15 @@ fn printed(engines: &mut Engines, fleet: &Fleet, by: &str) -> Result<Value> {
     // Before the quote, if it stands in one.
     let at = at - usize::from(!sql[..at].ends_with(' '));
     let rows = engines.sql(by, &format!("{}{catalog}.{}", &sql[..at], &sql[at..]))?;
-    let snapshot = first["snapshot"].as_str().context("an id")?;
+    let snapshot = past["snapshot"].as_str().context("an id")?;
+    let count = format!("SELECT count(*) AS n FROM {SALES}");
     let ours =
-        fleet.weir(&["query", "--snapshot", snapshot, &format!("SELECT count(*) FROM {SALES}")])?;
-    let ours = ours.expect(0)?;
+        fleet.weir(&["--output", "json", "query", "--snapshot", snapshot, &count])?.expect(0)?;
+    let ours: Value = serde_json::from_str(ours.stdout.lines().next().context("no row")?)?;
     ensure!(
-        ours.stdout.contains(&rows.len().to_string()),
-        "{} rows, not {}",
-        rows.len(),
-        ours.stdout
+        ours["n"] == rows.len() && !rows.is_empty(),
+        "{} rows, by us {ours}: {sql}",
+        rows.len()
     );
     Ok(json!({"rows": rows.len()}))
 }
