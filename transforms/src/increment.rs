@@ -82,15 +82,7 @@ impl Runner<'_> {
         pieces: &[Found],
         made_of: &Cut,
     ) -> Result<Built> {
-        let too_large = |bytes: u64| match bytes > MERGE_BYTES_MAX {
-            false => Ok(()),
-            true => Err(CatalogError::bad_config(format!(
-                "{} has {bytes} bytes; a merge writes all of a table anew, and is for tables of the current \
-                 state of at most {MERGE_BYTES_MAX}; make it microbatch",
-                task.model.relation
-            ))),
-        };
-        too_large(pieces.iter().map(Found::bytes).sum())?;
+        mergeable(&task.model.relation, pieces.iter().map(Found::bytes).sum())?;
         let mut providers = self.news(task, made_of)?;
         for (name, (_, base)) in &task.inputs.tables {
             providers.insert(name.clone(), Arc::new(IcebergProvider::new(self.lake, base, None)?));
@@ -109,7 +101,8 @@ impl Runner<'_> {
         let batches: Vec<RecordBatch> = batches
             .collect::<Result<_, _>>()
             .map_err(|e| CatalogError::bug("collecting what is merged").with_source(e))?;
-        too_large(batches.iter().map(|batch| batch.get_array_memory_size() as u64).sum())?;
+        let size = batches.iter().map(|batch| batch.get_array_memory_size() as u64).sum();
+        mergeable(&task.model.relation, size)?;
         let key = &task.model.settings.unique_key;
         has_keys(task.model, key, &batches)?;
         let fresh = TableName { namespace: "made".into(), name: "fresh".into() };
@@ -248,6 +241,17 @@ pub(crate) fn shaped(frame: DataFrame, columns: &[Column]) -> Result<DataFrame> 
     frame.select(columns).map_err(explain)
 }
 
+/// Whether a merge, which holds and writes all of them, can take rows of so many bytes.
+fn mergeable(relation: &TableName, bytes: u64) -> Result<()> {
+    match bytes > MERGE_BYTES_MAX {
+        false => Ok(()),
+        true => Err(CatalogError::bad_config(format!(
+            "{relation} has {bytes} bytes; a merge writes all of a table anew, and is for tables of the current \
+             state of at most {MERGE_BYTES_MAX}; make it microbatch"
+        ))),
+    }
+}
+
 fn has_keys(model: &Model, key: &[String], batches: &[RecordBatch]) -> Result<()> {
     let nulls = |name: &&String| {
         let mut columns = batches.iter().filter_map(|batch| batch.column_by_name(name));
@@ -259,5 +263,18 @@ fn has_keys(model: &Model, key: &[String], batches: &[RecordBatch]) -> Result<()
             "{}: a new row has no `{name}`, by which rows are told apart",
             model.relation
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_merge_is_for_small_tables() {
+        let relation: TableName = "mart.state".parse().unwrap();
+        assert!(mergeable(&relation, MERGE_BYTES_MAX).is_ok());
+        let error = mergeable(&relation, MERGE_BYTES_MAX + 1).unwrap_err();
+        assert!(error.message().contains("make it microbatch"), "{error}");
     }
 }

@@ -288,12 +288,10 @@ impl<'r> Run<'r> {
             return Err(failure);
         }
         screen.finish(output, self.models)?;
-        // As in dbt a step that fails is 1, whatever was wrong with it; 75 where another try may do.
         let class = match classes.as_slice() {
             [] if idle && screen.is_idle() => return Ok(Done::Idle),
             [] => return Ok(Done::Done),
-            all if all.iter().all(|class| class.exit_code() == RETRY) => ErrorClass::Retry,
-            _ => ErrorClass::BadData,
+            all => class_of(all),
         };
         let what = match classes.len() {
             1 => "1 step of the run failed".to_string(),
@@ -311,6 +309,15 @@ impl State<'_> {
         let started = self.screen.passed_over(what);
         let ended = Ended { id, status: Status::Skip, failures: None, message: String::new() };
         self.screen.end(self.output, started, ended, (String::new(), None))
+    }
+}
+
+/// What steps that failed come to. As in dbt that is exit code 1, whatever was wrong with them; 75 where another
+/// try may do.
+fn class_of(failed: &[ErrorClass]) -> ErrorClass {
+    match failed.iter().all(|class| class.exit_code() == RETRY) {
+        true => ErrorClass::Retry,
+        false => ErrorClass::BadData,
     }
 }
 
@@ -339,4 +346,23 @@ fn due<'m>(models: &'m Models, name: &str, there: &BTreeSet<String>) -> Vec<&'m 
         test.models.contains(name) && test.models.iter().all(|model| there.contains(model))
     };
     models.project.data_tests.iter().filter(is_due).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_may_be_tried_again_if_all_that_failed_may() {
+        use ErrorClass::{BadConfig, BadData, Denied, Fenced, Retry};
+        for (failed, code) in [
+            (&[Retry][..], 75),
+            (&[Retry, Fenced], 75),
+            (&[Retry, BadData], 1),
+            (&[BadConfig], 1),
+            (&[Denied], 1),
+        ] {
+            assert_eq!(class_of(failed).exit_code(), code, "{failed:?}");
+        }
+    }
 }
