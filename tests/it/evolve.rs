@@ -324,5 +324,7 @@ fn what_came_before_its_column_is_found_by_models() -> Result<()> {
         compiled.stdout.contains("raw.vending_health can be read by this process only"),
         "{compiled:#?}"
     );
+    // A plan of them survives where the functions that look there are known.
+    crate::increments::plans_survive(it.lab.path())?;
     it.lab.verify_clean()
 }

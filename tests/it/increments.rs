@@ -455,14 +455,14 @@ fn every_plan_can_be_sent_to_other_processes() -> Result<()> {
     // Unoptimised, DataFusion's reading of plans takes a deep stack.
     std::thread::scope(|scope| {
         let builder = std::thread::Builder::new().stack_size(STACK);
-        let work = || plans_survive(&world);
+        let work = || plans_survive(world.path());
         builder.spawn_scoped(scope, work)?.join().map_err(|_| anyhow::anyhow!("a panic"))?
     })
 }
 
 /// Every model's plan gives the same rows after it was bytes of DataFusion's protobuf.
-fn plans_survive(world: &World) -> Result<()> {
-    let config = weir::config::load(&world.path().join("weir.toml"), Vec::new())?;
+pub fn plans_survive(folder: &Path) -> Result<()> {
+    let config = weir::config::load(&folder.join("weir.toml"), Vec::new())?;
     let lake = weir::lake::open(&config, false)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -212,8 +212,7 @@ impl Runner<'_> {
                 providers.insert(model.relation.clone(), self.table(&base)?);
             }
         }
-        let context = over(self.lake, &SessionOptions::default())?;
-        Engine::open(context, self.project, self.compiled, providers).await
+        self.open(providers).await
     }
 
     fn table(&self, base: &Base) -> Result<Arc<dyn TableProvider>> {
@@ -265,6 +264,9 @@ impl Runner<'_> {
         providers: BTreeMap<TableName, Arc<dyn TableProvider>>,
     ) -> Result<Engine> {
         let context = over(self.lake, &SessionOptions::default())?;
+        for function in self.sources.iter().flat_map(Source::functions) {
+            context.register_udf(function.as_ref().clone());
+        }
         Engine::open(context, self.project, self.compiled, providers).await
     }
 

@@ -109,9 +109,9 @@ impl Source {
         self.key.as_deref()
     }
 
-    /// Whether values of some of its columns may stand in `_extra`, where only this process looks for them.
-    pub fn has_promoted(&self) -> bool {
-        !self.promoted.is_empty()
+    /// Functions that find values of some of its columns in `_extra`: whoever reads a plan from bytes needs them.
+    pub fn functions(&self) -> &[Arc<ScalarUDF>] {
+        &self.promoted
     }
 
     /// Whether rows that were in the table have been taken from it: by retention, or by others with a

@@ -115,7 +115,7 @@ fn promoted(models: &Models, chosen: &BTreeSet<String>) -> Vec<String> {
             let inputs = inputs(&models.project, &models.project.models[name]);
             inputs.sources.contains_key(&source.name)
         };
-        source.has_promoted() && chosen.iter().any(reads)
+        !source.functions().is_empty() && chosen.iter().any(reads)
     };
     models.sources.iter().filter(read).map(|source| source.table.to_string()).collect()
 }
