@@ -1,6 +1,7 @@
 //! Credentials that a command of the profile prints (`credential_process`).
 
-use std::process::Stdio;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -10,11 +11,15 @@ use serde::Deserialize;
 use super::assume_role::left;
 use super::lent::{Lender, Loan, NoLoan};
 
+/// How often is looked whether a command has ended.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// Asks a command.
 #[derive(Debug)]
 pub(super) struct Process {
     profile: String,
     command: String,
+    timeout: Duration,
 }
 
 #[derive(Debug, Deserialize)]
@@ -27,8 +32,9 @@ struct Printed {
 }
 
 impl Process {
-    pub(super) fn new(profile: &str, command: &str) -> Process {
-        Process { profile: profile.into(), command: command.into() }
+    /// A command that may take so long.
+    pub(super) fn new(profile: &str, command: &str, timeout: Duration) -> Process {
+        Process { profile: profile.into(), command: command.into(), timeout }
     }
 }
 
@@ -39,11 +45,9 @@ impl Lender for Process {
     }
 
     async fn ask(&self) -> Result<Loan, NoLoan> {
-        let mut shell = std::process::Command::new("sh");
-        shell.arg("-c").arg(&self.command).stdin(Stdio::null());
-        let done = tokio::task::spawn_blocking(move || shell.output()).await;
-        let done = done.map_err(|e| NoLoan::lasting(e.to_string()))?;
-        let done = done.map_err(|e| NoLoan::lasting(e.to_string()))?;
+        let (command, limit) = (self.command.clone(), self.timeout);
+        let done = tokio::task::spawn_blocking(move || run(&command, limit)).await;
+        let done = done.map_err(|e| NoLoan::lasting(e.to_string()))??;
         if !done.status.success() {
             let said = String::from_utf8_lossy(&done.stderr);
             return Err(NoLoan::lasting(format!("{}: {}", done.status, said.trim())));
@@ -55,5 +59,35 @@ impl Lender for Process {
         let life = printed.expiration.map(|expires| left(expires, Utc::now()));
         let (key_id, secret_key) = (printed.access_key_id, printed.secret_access_key);
         Ok((AwsCredential { key_id, secret_key, token: printed.session_token }, life))
+    }
+}
+
+/// Runs a command of the shell, and kills it if it takes too long.
+fn run(command: &str, limit: Duration) -> Result<Output, NoLoan> {
+    let failed = |e: std::io::Error| NoLoan::lasting(e.to_string());
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(command).stdin(Stdio::null());
+    let mut child = shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(failed)?;
+    let begun = Instant::now();
+    while child.try_wait().map_err(failed)?.is_none() {
+        if begun.elapsed() > limit {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(NoLoan { why: format!("no answer within {limit:?}"), passes: true });
+        }
+        std::thread::sleep(PAUSE);
+    }
+    child.wait_with_output().map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_does_not_end_is_ended() {
+        let refused = run("sleep 5", Duration::from_millis(50)).unwrap_err();
+        assert!(refused.passes && refused.why.contains("no answer within"), "{refused:?}");
+        assert_eq!(run("echo x", Duration::from_secs(10)).unwrap().stdout, b"x\n");
     }
 }

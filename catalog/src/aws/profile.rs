@@ -135,7 +135,7 @@ impl Profiles {
             return Ok(Some(Arc::new(Lent::by(sso))));
         }
         Ok(get("credential_process").map(|command| -> AwsCredentialProvider {
-            Arc::new(Lent::by(Process::new(name, command)))
+            Arc::new(Lent::by(Process::new(name, command, asking.timeout)))
         }))
     }
 
