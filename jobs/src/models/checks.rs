@@ -41,7 +41,7 @@ pub async fn one_unit(models: &Models, test: &UnitTest) -> Result<Ended, Failure
             (Status::Fail, Some((missing.len() + surplus.len()) as u64), text)
         }
     };
-    Ok(Ended { id, status, failures, message })
+    Ok(Ended { id, status, failures, message, relation: None })
 }
 
 /// Runs a test of rows; how its step ends.
@@ -61,5 +61,5 @@ pub async fn one_data(models: &Models, engine: &Engine, test: &DataTest) -> Ende
             (status, Some(n), format!("{says}\n{rows}"))
         }
     };
-    Ended { id, status, failures, message }
+    Ended { id, status, failures, message, relation: None }
 }

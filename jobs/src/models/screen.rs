@@ -69,13 +69,13 @@ pub struct Ended {
     pub failures: Option<u64>,
     /// What to say of it.
     pub message: String,
+    /// The table that it builds, or would have built.
+    pub relation: Option<String>,
 }
 
 /// One step of a run.
 struct Step {
     ended: Ended,
-    /// The table that it builds.
-    relation: Option<String>,
     thread: String,
     sql: String,
     /// What building a table read of data files.
@@ -154,8 +154,7 @@ impl Screen {
             _ => format!("[{word}{count} in {:.2}s]", took.as_secs_f64()),
         };
         let thread = std::thread::current().name().unwrap_or("main").to_string();
-        let relation = what.rsplit_once(" model ").map(|(_, relation)| relation.to_string());
-        self.steps.push(Step { ended, relation, thread, sql, reads, began: began_wall, took });
+        self.steps.push(Step { ended, thread, sql, reads, began: began_wall, took });
         output.say(line(&text, &state))
     }
 
@@ -200,13 +199,10 @@ impl Screen {
         let text = json!({
             "metadata": {
                 "dbt_schema_version": "https://schemas.getdbt.com/dbt/run-results/v6.json",
-                "dbt_version": "0.0.0",
                 "generated_at": Utc::now().to_rfc3339(),
-                "invocation_id": Value::Null,
                 "env": {"weir_version": env!("CARGO_PKG_VERSION")},
             },
             "elapsed_time": self.began.elapsed().as_secs_f64(),
-            "args": {},
             "results": results,
         });
         models.write("run_results.json", &format!("{text:#}\n"))
@@ -233,7 +229,7 @@ impl Step {
             }),
             "compiled": !self.sql.is_empty(),
             "compiled_code": self.sql,
-            "relation_name": self.relation,
+            "relation_name": self.ended.relation,
         })
     }
 }

@@ -20,9 +20,6 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::session::Done;
 
-/// The exit code after which the same command may succeed.
-const RETRY: u8 = 75;
-
 /// What is asked of a run.
 pub struct Asked {
     /// What to build.
@@ -221,7 +218,9 @@ impl<'r> Run<'r> {
         let id = model_id(&model.name);
         let sql = self.models.compiled[&model.name].sql.clone();
         let reads = Some(runner.counter.reads());
-        self.end(started, Ended { id, status, failures: None, message }, (sql, reads))?;
+        let relation = Some(model.relation.to_string());
+        let ended = Ended { id, status, failures: None, message, relation };
+        self.end(started, ended, (sql, reads))?;
         Ok(status != Status::Error)
     }
 
@@ -233,18 +232,19 @@ impl<'r> Run<'r> {
         if units {
             for test in self.models.project.unit_tests.iter().filter(|t| t.model == model.name) {
                 let what = format!("unit_test {}::{}", test.model, test.name);
-                state.skipped(what, unit_id(test))?;
+                state.skipped(what, unit_id(test), None)?;
             }
         }
         if table {
-            state.skipped(format!("relation {}", model.relation), model_id(&model.name))?;
+            let relation = model.relation.to_string();
+            state.skipped(format!("relation {relation}"), model_id(&model.name), Some(relation))?;
         }
         if !self.asked.tested {
             return Ok(());
         }
         let tests = due(self.models, &model.name, &state.there);
         for test in tests {
-            state.skipped(format!("test {}", test.name), data_id(test))?;
+            state.skipped(format!("test {}", test.name), data_id(test), None)?;
         }
         Ok(())
     }
@@ -305,9 +305,15 @@ impl<'r> Run<'r> {
 }
 
 impl State<'_> {
-    fn skipped(&mut self, what: String, id: String) -> Result<(), Failure> {
+    fn skipped(
+        &mut self,
+        what: String,
+        id: String,
+        relation: Option<String>,
+    ) -> Result<(), Failure> {
         let started = self.screen.passed_over(what);
-        let ended = Ended { id, status: Status::Skip, failures: None, message: String::new() };
+        let (status, message) = (Status::Skip, String::new());
+        let ended = Ended { id, status, failures: None, message, relation };
         self.screen.end(self.output, started, ended, (String::new(), None))
     }
 }
@@ -315,7 +321,7 @@ impl State<'_> {
 /// What steps that failed come to. As in dbt that is exit code 1, whatever was wrong with them; 75 where another
 /// try may do.
 fn class_of(failed: &[ErrorClass]) -> ErrorClass {
-    match failed.iter().all(|class| class.exit_code() == RETRY) {
+    match failed.iter().all(|class| class.exit_code() == ErrorClass::Retry.exit_code()) {
         true => ErrorClass::Retry,
         false => ErrorClass::BadData,
     }
