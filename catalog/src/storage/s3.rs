@@ -8,12 +8,12 @@ mod explain;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::aws::AmazonS3Builder;
 use object_store::client::{HttpError, HttpErrorKind};
 use object_store::path::Path;
 use object_store::{
@@ -27,6 +27,7 @@ pub(crate) use explain::element;
 use explain::explain;
 
 use crate::aws::Identity;
+use crate::env::{Clock, Env};
 use crate::error::CatalogError;
 
 const PAUSE: Duration = Duration::from_millis(100);
@@ -62,17 +63,13 @@ fn is_unanswered(error: &Error) -> bool {
     false
 }
 
-/// Whether another request for the name has not come to its end: one of ours, unanswered.
-fn is_in_flight(error: &Error) -> bool {
-    error.to_string().contains("ConditionalRequestConflict")
-}
-
 /// A bucket. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct S3Store {
-    inner: Arc<AmazonS3>,
+    inner: Arc<dyn ObjectStore>,
     bucket: String,
     retry: RetryConfig,
+    clock: Arc<dyn Clock>,
 }
 
 impl S3Store {
@@ -96,8 +93,17 @@ impl S3Store {
             CatalogError::bad_config(format!("the storage s3://{bucket} cannot be used: {e}"))
                 .with_source(e)
         })?;
-        let (inner, retry) = (Arc::new(inner), identity.retry());
-        Ok(S3Store { inner, bucket: bucket.into(), retry })
+        Ok(S3Store::over(Arc::new(inner), bucket, identity.retry(), Env::system().clock))
+    }
+
+    /// The same over a client of S3 or what stands for one; `retry` bounds the tries of a put.
+    pub fn over(
+        inner: Arc<dyn ObjectStore>,
+        bucket: &str,
+        retry: RetryConfig,
+        clock: Arc<dyn Clock>,
+    ) -> S3Store {
+        S3Store { inner, bucket: bucket.into(), retry, clock }
     }
 
     fn told<T>(&self, action: &str, key: &str, result: Result<T>) -> Result<T> {
@@ -105,14 +111,10 @@ impl S3Store {
     }
 
     /// Whether the object is what an earlier try of ours would have made it.
-    async fn holds(&self, location: &Path, payload: &PutPayload) -> bool {
-        let there = async { self.inner.get(location).await?.bytes().await };
-        match there.await {
-            Ok(bytes) if bytes.len() == payload.content_length() => {
-                payload.iter().flatten().eq(bytes.iter())
-            }
-            _ => false,
-        }
+    async fn holds(&self, location: &Path, payload: &PutPayload) -> Result<bool> {
+        let bytes = self.get(location).await?.bytes().await?;
+        let same = bytes.len() == payload.content_length();
+        Ok(same && payload.iter().flatten().eq(bytes.iter()))
     }
 }
 
@@ -125,24 +127,33 @@ impl ObjectStore for S3Store {
         options: PutOptions,
     ) -> Result<PutResult> {
         let create = options.mode == PutMode::Create;
-        let begun = Instant::now();
+        let patience_ms = i64::try_from(self.retry.retry_timeout.as_millis()).unwrap_or(i64::MAX);
+        let until_ms = self.clock.now_ms().saturating_add(patience_ms);
         let mut attempt = 0;
         loop {
             let put = self.inner.put_opts(location, payload.clone(), options.clone()).await;
-            let Err(error) = put else { return put };
-            let taken = create && matches!(error, Error::AlreadyExists { .. });
-            if taken && self.holds(location, &payload).await {
-                return Ok(PutResult { e_tag: None, version: None });
-            }
+            let Err(mut error) = put else { return put };
             // The client does not repeat what it takes for not repeatable.
-            let again = create
-                && (is_unanswered(&error) || taken && is_in_flight(&error))
-                && attempt < self.retry.max_retries
-                && begun.elapsed() < self.retry.retry_timeout;
+            let mut passes = create && is_unanswered(&error);
+            if create && matches!(error, Error::AlreadyExists { .. }) {
+                match self.holds(location, &payload).await {
+                    Ok(true) => return Ok(PutResult { e_tag: None, version: None }),
+                    Ok(false) => {}
+                    // Nobody has the name: a request for it, of ours and unanswered, was under way.
+                    Err(Error::NotFound { .. }) => {
+                        passes = true;
+                        error = Error::Generic { store: "S3", source: Box::new(error) };
+                    }
+                    // Whose the bytes are is not known.
+                    Err(unread) => error = unread,
+                }
+            }
+            let again =
+                passes && attempt < self.retry.max_retries && self.clock.now_ms() < until_ms;
             if !again {
                 return self.told("s3:PutObject", location.as_ref(), Err(error));
             }
-            tokio::time::sleep(PAUSE.saturating_mul(1 << attempt.min(6))).await;
+            self.clock.sleep(PAUSE.saturating_mul(1 << attempt.min(6))).await;
             attempt += 1;
         }
     }

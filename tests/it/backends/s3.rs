@@ -88,6 +88,27 @@ fn not_taken_for_anothers(endpoint: &str) -> Result<()> {
 }
 
 #[test]
+fn a_put_that_may_have_been_done_is_neither_ours_nor_anothers() -> Result<()> {
+    let code = |code: &str| format!("<Error><Code>{code}</Code></Error>");
+    let conflict = Fault::Refuse(409, code("ConditionalRequestConflict"));
+    let unseen = Fault::LieAfter(412, code("PreconditionFailed"));
+    for (of_put, of_get) in [
+        // A request of ours stays under way for longer than the tries take.
+        (conflict, None),
+        // The name is taken, and by whom cannot be read.
+        (unseen, Some(Fault::Refuse(503, code("SlowDown")))),
+    ] {
+        let tap = Tap::before(&moto()?.endpoint())?;
+        let (put, get) = (of_put.clone(), of_get.clone());
+        tap.weather(move |action| if action == PUT { Some(put.clone()) } else { get.clone() });
+        let put = runtime()?.block_on(create(&store(&tap, BUCKET)?, &fresh(), "x"));
+        let error = CatalogError::storage("writing", put.err().context("it was put")?);
+        ensure!(error.class() == ErrorClass::Retry, "{of_put:?}, {of_get:?}: {error}");
+    }
+    Ok(())
+}
+
+#[test]
 fn of_those_who_race_for_a_name_one_wins() -> Result<()> {
     // moto looks and puts in two steps, between which another may put; S3 does it in one.
     let (endpoint, step) = (moto()?.endpoint(), Mutex::new(()));

@@ -139,6 +139,7 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
     await_transactions(&kafka)?;
     crash.report.storm = place.calm();
     std::thread::sleep(Duration::from_secs(2));
+    crash.check()?;
     for process in &mut crash.processes {
         process.stop()?;
     }

@@ -137,11 +137,7 @@ impl Weir {
         while begun.elapsed() < Duration::from_secs(10) {
             if let Some(status) = child.try_wait()? {
                 if !status.success() {
-                    bail!(
-                        "{} ended with {status} after SIGTERM; see {}",
-                        self.name,
-                        self.log.display()
-                    );
+                    bail!("{} ended with {status} after SIGTERM:\n{}", self.name, self.last_said());
                 }
                 return Ok(begun.elapsed());
             }
@@ -157,12 +153,22 @@ impl Weir {
         if let Some(child) = &mut self.child
             && let Some(status) = child.try_wait()?
         {
-            bail!("{} ended by itself with {status}; see {}", self.name, self.log.display());
+            bail!("{} ended by itself with {status}:\n{}", self.name, self.last_said());
         }
         if let Some(error) = lock(&self.ear).errors.first() {
             bail!("{} logged an error: {error}", self.name);
         }
         Ok(())
+    }
+
+    /// The last lines of its log, and where the rest is.
+    fn last_said(&self) -> String {
+        // What it had said before it ended is still in the pipe.
+        std::thread::sleep(Duration::from_millis(30));
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let last = lines[lines.len().saturating_sub(12)..].join("\n");
+        format!("{last}\n(all of it: {})", self.log.display())
     }
 
     /// Waits until a commit is under way, at most `wait`: its stream and id.

@@ -126,8 +126,8 @@ fn judge(
         (None, _) if text.contains("redirect without LOCATION") => {
             refused(ErrorClass::BadConfig, "; set `aws.region` to the region of the bucket")
         }
-        // Time-outs and too many requests pass.
-        (_, "RequestTimeout" | "SlowDown") | (Some(404 | 408 | 429), _) | (None, _) => None,
+        // Time-outs, requests under way for the same name and too many requests pass.
+        (_, "RequestTimeout" | "SlowDown") | (Some(404 | 408 | 409 | 429), _) | (None, _) => None,
         (Some(400..=499), _) => refused(ErrorClass::Bug, " was refused"),
         _ => None,
     }
@@ -169,6 +169,7 @@ mod tests {
             ("500 Internal Server Error", code("InternalError"), Retry, ""),
             ("429 Too Many Requests", String::new(), Retry, ""),
             ("400 Bad Request", code("RequestTimeout"), Retry, ""),
+            ("409 Conflict", code("ConditionalRequestConflict"), Retry, ""),
         ] {
             let error = told(s3(status, &body));
             assert_eq!(error.class(), class, "{status} {body}");
