@@ -23,7 +23,7 @@ use super::pointer::SimPointer;
 pub struct Counts(BTreeMap<&'static str, u64>);
 
 /// Everything that must happen in a long run, lest the run proves nothing about it.
-const MUST_HAPPEN: [&str; 42] = [
+const MUST_HAPPEN: [&str; 44] = [
     "crash",
     "freeze",
     "power cut",
@@ -53,6 +53,8 @@ const MUST_HAPPEN: [&str; 42] = [
     "s3 put refused",
     "s3 put unanswered",
     "s3 put landed late",
+    "s3 409",
+    "s3 412 after its own put",
     "s3 get refused",
     "glue version moved",
     "glue landed late",

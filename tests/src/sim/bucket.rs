@@ -1,5 +1,6 @@
-//! S3 as the simulation has it: an object is there whole or not at all and never lost, but a put may fail
-//! after it was done, or be done after it failed, and every call may be refused or take long.
+//! S3 as the simulation has it, below the store that Weir has over the real one: an object is there whole or
+//! not at all and never lost, but a put may fail after it was done, also by 412, the name being taken by
+//! itself; or by 409; or be done after it failed; and every call may be refused or take long.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,6 +10,7 @@ use async_trait::async_trait;
 use chrono::DateTime;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
+use object_store::client::{HttpError, HttpErrorKind};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
@@ -98,6 +100,18 @@ fn failed(why: &'static str) -> Error {
     Error::Generic { store: "SimBucket", source: why.into() }
 }
 
+/// What a client makes of a request whose answer never came.
+fn unanswered() -> Error {
+    let silence = std::io::Error::from(std::io::ErrorKind::TimedOut);
+    let source = Box::new(HttpError::new(HttpErrorKind::Timeout, silence));
+    Error::Generic { store: "SimBucket", source }
+}
+
+/// What a client makes of a name that S3 says is taken.
+fn taken(location: &Path, why: &'static str) -> Error {
+    Error::AlreadyExists { path: location.to_string(), source: why.into() }
+}
+
 impl fmt::Display for SimBucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SimBucket")
@@ -114,16 +128,25 @@ impl ObjectStore for SimBucket {
     ) -> Result<PutResult> {
         self.faults.slow(15, 3_000).await;
         self.refuse(150, "s3 put refused")?;
-        if options.mode == PutMode::Create && self.faults.one_in(300) {
+        let create = options.mode == PutMode::Create;
+        if create && self.faults.one_in(300) {
             let due_ms = self.faults.soon_ms(4_000);
             self.lock().late.push(Late { due_ms, location: location.clone(), payload });
-            return Err(failed("no answer"));
+            return Err(unanswered());
+        }
+        if create && self.faults.one_in(200) {
+            self.faults.count("s3 409");
+            return Err(taken(location, "409 ConditionalRequestConflict"));
         }
         let put = self.put(&mut self.lock(), location, payload, options);
         turn().await;
-        if put.is_ok() && self.faults.one_in(150) {
+        if put.is_ok() && self.faults.one_in(100) {
             self.faults.count("s3 put unanswered");
-            return Err(failed("no answer"));
+            return Err(unanswered());
+        }
+        if put.is_ok() && create && self.faults.one_in(100) {
+            self.faults.count("s3 412 after its own put");
+            return Err(taken(location, "412 PreconditionFailed"));
         }
         put
     }

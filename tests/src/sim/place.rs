@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use object_store::ObjectStore;
+use object_store::{ObjectStore, RetryConfig};
 use weir_catalog::backend::{Backend, PointerBackend};
 use weir_catalog::encode::{FileFormat, ParquetFormat};
 use weir_catalog::env::Env;
-use weir_catalog::storage::{Warehouse, file_io};
+use weir_catalog::storage::{S3Store, Warehouse, file_io};
 use weir_catalog::{Lake, LakeOptions};
 
 use super::bucket::SimBucket;
@@ -79,7 +79,11 @@ impl Place {
     pub fn lake(&self, env: Env, parquet: bool, who: Who) -> Arc<Lake> {
         let store: Arc<dyn ObjectStore> = match self.at {
             Where::Disk => Arc::new(SimStore::new(&self.disk, self.faults.clone())),
-            _ => Arc::new(self.bucket.clone()),
+            _ => {
+                let retry = RetryConfig { max_retries: 2, ..RetryConfig::default() };
+                let bucket = Arc::new(self.bucket.clone());
+                Arc::new(S3Store::over(bucket, "lake", retry, env.clock.clone()))
+            }
         };
         let io = file_io(store.clone(), self.warehouse.clone());
         let backend: Arc<dyn Backend> = match (self.at, who) {
