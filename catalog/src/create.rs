@@ -6,14 +6,14 @@ use std::sync::Arc;
 use iceberg::spec::{
     FormatVersion, Schema, SortOrder, TableMetadata, TableMetadataBuilder, UnboundPartitionSpec,
 };
-use weir_contract::contract::Contract;
+use weir_contract::contract::{Contract, Division};
 use weir_contract::names::{TableName, key};
 use weir_contract::reference::Reference;
 
 use crate::backend::Outcome;
 use crate::error::{CatalogError, Result};
 use crate::schema::{
-    check_schema, day_spec, raw_iceberg_schema, raw_partition_spec, reference_iceberg_schema,
+    check_schema, raw_iceberg_schema, raw_partition_spec, raw_spec, reference_iceberg_schema,
     sort_order,
 };
 use crate::table::{Base, Lake, LakeOptions};
@@ -88,7 +88,8 @@ impl Lake {
 
     fn new_raw_table(&self, contract: &Contract, name: &TableName) -> Result<TableMetadata> {
         let schema = raw_iceberg_schema(contract)?;
-        let spec = raw_partition_spec(&schema)?;
+        let division = contract.partitioned_by.unwrap_or(Division::Day);
+        let spec = raw_partition_spec(&schema, division)?;
         let order = sort_order(&schema, &contract.sorted_by)?;
         let properties = properties(contract, &self.options);
         self.new_sorted_table(name, schema, spec, order, properties)
@@ -124,7 +125,7 @@ impl Lake {
 fn checked(base: Base, wanted: &Schema) -> Result<Base> {
     check_format(&base)?;
     check_schema(&base.name, base.metadata().current_schema(), wanted)?;
-    day_spec(&base.name, base.metadata())?;
+    raw_spec(&base.name, base.metadata())?;
     Ok(base)
 }
 

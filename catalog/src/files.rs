@@ -1,14 +1,19 @@
 //! Data files: where they stand and what a commit needs to know of them.
 
+use std::collections::BTreeMap;
+
 use iceberg::spec::{
-    DataContentType, DataFile, DataFileBuilder, DataFileFormat, Literal, Struct, TableMetadata,
+    DataContentType, DataFile, DataFileBuilder, DataFileFormat, Literal, PrimitiveLiteral, Struct,
+    TableMetadata,
 };
 use object_store::{ObjectStore, PutMode};
+use weir_contract::contract::Division;
 use weir_contract::names::key;
 
 use crate::encode::Encoded;
 use crate::error::{CatalogError, Result};
-use crate::schema::{PARTITION_FIELD, day_spec, is_reference};
+use crate::schema::{divisions, is_reference, partition_field, raw_spec};
+use crate::sought::Found;
 use crate::table::{Base, Lake};
 
 /// A durable data file that no snapshot refers to yet.
@@ -47,17 +52,23 @@ impl NewFile {
 }
 
 impl Lake {
-    /// Stores an encoded file below the table's `data/event_day=<day>/`, of a reference table below
-    /// its `data/`. It is durable when this returns, and nobody's until it is committed.
+    /// Stores an encoded file below the table's `data/event_day=<day>/` or `data/event_month=<month>/`,
+    /// of a reference table below its `data/`. It is durable when this returns, and nobody's until it is
+    /// committed.
     pub async fn put_data_file(&self, base: &Base, encoded: Encoded) -> Result<NewFile> {
         let metadata = base.metadata();
-        let spec_id = write_spec(base)?;
-        let (partition, folder) = match is_undivided(metadata) {
-            true => (Struct::empty(), String::new()),
-            false => {
-                let day = encoded.day.map_or("null".to_string(), iso_day);
-                let partition = Struct::from_iter([encoded.day.map(Literal::date)]);
-                (partition, format!("{PARTITION_FIELD}={day}/"))
+        let Specs { write: spec_id, division, .. } = Specs::of(base)?;
+        let (partition, folder) = match division {
+            None => (Struct::empty(), String::new()),
+            Some(division) => {
+                let span = encoded.day.map(|day| division.span_of(day));
+                let text = span.map_or("null".to_string(), |span| division.text(span));
+                let value = |span| match division {
+                    Division::Day => Literal::date(span),
+                    Division::Month => Literal::int(span),
+                };
+                let partition = Struct::from_iter([span.map(value)]);
+                (partition, format!("{}={text}/", partition_field(division)))
             }
         };
         let uuid = self.env.ids.uuid();
@@ -78,14 +89,55 @@ fn is_undivided(metadata: &TableMetadata) -> bool {
     is_reference(metadata.current_schema()) || metadata.properties().contains_key(key::MODEL)
 }
 
-/// The partition spec under which files of the table are written: by day, of a reference table by nothing.
-///
-/// Errors: bad config if another engine took it from the table.
-pub(crate) fn write_spec(base: &Base) -> Result<i32> {
-    let metadata = base.metadata();
-    match is_undivided(metadata) {
-        true => unpartitioned(base),
-        false => Ok(day_spec(&base.name, metadata)?.spec_id()),
+/// The partition specs under which files of a table of ours stand.
+pub(crate) struct Specs {
+    /// That under which they are written.
+    write: i32,
+    /// What it divides by; none: reference tables and those that models make are of one piece.
+    division: Option<Division>,
+    /// All that divide a raw table: it may have been divided otherwise before.
+    divisions: BTreeMap<i32, Division>,
+}
+
+impl Specs {
+    /// Those of a table.
+    ///
+    /// Errors: bad config if another engine took from it the one that is needed.
+    pub(crate) fn of(base: &Base) -> Result<Specs> {
+        let metadata = base.metadata();
+        if is_undivided(metadata) {
+            let write = unpartitioned(base)?;
+            return Ok(Specs { write, division: None, divisions: BTreeMap::new() });
+        }
+        let (write, division) = raw_spec(&base.name, metadata)?;
+        Ok(Specs { write, division: Some(division), divisions: divisions(metadata) })
+    }
+
+    /// The first and the last day that rows of a file can be of, days since 1970-01-01; `Some(None)` if they
+    /// are of none. None: another engine wrote it under a partitioning of its own.
+    pub(crate) fn days(&self, found: &Found) -> Option<Option<(i32, i32)>> {
+        let division = self.divisions.get(&found.file.spec_id);
+        if division.is_none() && found.file.spec_id != self.write {
+            return None;
+        }
+        match found.file.entry.data_file().partition().fields() {
+            [] | [None] => Some(None),
+            [Some(span)] => match span.as_primitive_literal() {
+                Some(PrimitiveLiteral::Int(span)) => Some(Some(division?.days_of(span))),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The partition, of those that files are written into now, to which all rows of a file belong. None:
+    /// they may belong to several, or it cannot be told.
+    pub(crate) fn span(&self, found: &Found) -> Option<Option<i32>> {
+        let (Some((first, last)), Some(division)) = (self.days(found)?, self.division) else {
+            return Some(None);
+        };
+        let span = division.span_of(first);
+        (span == division.span_of(last)).then_some(Some(span))
     }
 }
 
@@ -129,11 +181,4 @@ fn data_file(
         .sort_order_id(0)
         .build();
     built.map_err(|e| CatalogError::bug(format!("describing a data file: {e}")))
-}
-
-/// `2026-11-21` of days since 1970-01-01.
-fn iso_day(day: i32) -> String {
-    let date = chrono::DateTime::from_timestamp(i64::from(day) * 86_400, 0);
-    // Days beyond chrono's range (year 262,000) cannot come from a timestamp in µs.
-    date.map_or_else(|| day.to_string(), |date| date.format("%Y-%m-%d").to_string())
 }

@@ -1,22 +1,20 @@
 //! A contract as an Iceberg schema, of a raw or a reference table, and a table's schema as the encoder needs it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field as ArrowField, Fields, SchemaRef as ArrowSchemaRef, TimeUnit};
 use iceberg::arrow::type_to_arrow_type;
 use iceberg::spec::{
-    NestedField, NullOrder, PartitionSpecRef, PrimitiveType, Schema, SchemaRef, SortDirection,
-    SortField, SortOrder, StructType, TableMetadata, Transform, Type, UnboundPartitionSpec,
+    NestedField, NullOrder, PartitionField, PartitionSpecRef, PrimitiveType, Schema, SchemaRef,
+    SortDirection, SortField, SortOrder, StructType, TableMetadata, Transform, Type,
+    UnboundPartitionSpec,
 };
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
-use weir_contract::contract::{Contract, FieldType};
+use weir_contract::contract::{Contract, Division, FieldType};
 use weir_contract::names::{TableName, column};
 
 use crate::error::{CatalogError, Result};
-
-/// Name of the partition field of raw tables: the day of `event_time`.
-pub const PARTITION_FIELD: &str = "event_day";
 
 /// The Iceberg type of a contract's column.
 pub fn iceberg_type(kind: FieldType) -> PrimitiveType {
@@ -46,7 +44,7 @@ pub fn raw_iceberg_schema(contract: &Contract) -> Result<Schema> {
         .any(|f| f.name == column::EVENT_TIME && f.kind == FieldType::Timestamp);
     if !by_day {
         return Err(CatalogError::bad_config(format!(
-            "contract {} has no timestamp column {}, by whose day raw tables are partitioned",
+            "contract {} has no timestamp column {}, by which raw tables are partitioned",
             contract.id,
             column::EVENT_TIME
         )));
@@ -127,16 +125,25 @@ fn reserved<'a>() -> impl Iterator<Item = (&'a str, Type, &'a str)> {
     .into_iter()
 }
 
-/// The partitioning of raw tables: day of event time.
-pub fn raw_partition_spec(schema: &Schema) -> Result<UnboundPartitionSpec> {
+/// The partition field of a division of raw tables, by which files' folders are named.
+pub fn partition_field(division: Division) -> &'static str {
+    match division {
+        Division::Day => "event_day",
+        Division::Month => "event_month",
+    }
+}
+
+/// The partitioning of raw tables: by day or month of event time.
+pub fn raw_partition_spec(schema: &Schema, division: Division) -> Result<UnboundPartitionSpec> {
     let source = schema.field_by_name(column::EVENT_TIME).map(|f| f.id);
     let source = source.ok_or_else(|| CatalogError::bug("raw schema without event_time"))?;
-    let spec = UnboundPartitionSpec::builder().add_partition_field(
-        source,
-        PARTITION_FIELD,
-        Transform::Day,
-    );
-    Ok(spec.map_err(|e| CatalogError::iceberg("partitioning by day", e))?.build())
+    let transform = match division {
+        Division::Day => Transform::Day,
+        Division::Month => Transform::Month,
+    };
+    let field = partition_field(division);
+    let spec = UnboundPartitionSpec::builder().add_partition_field(source, field, transform);
+    Ok(spec.map_err(|e| CatalogError::iceberg("partitioning by event time", e))?.build())
 }
 
 /// The order of rows that a contract asks for: the hour of event time, these columns, event time. None of
@@ -297,25 +304,38 @@ fn arrow_type(kind: &Type) -> Result<DataType> {
     }
 }
 
-/// The partition spec under which rows are written: one that is exactly the day of `event_time`,
-/// the table's default one if possible. Another engine may have changed the default since.
+/// The division of a raw table that a partition field makes; `schema` is the table's.
+pub fn division_of(field: &PartitionField, schema: &Schema) -> Option<Division> {
+    let division = match field.transform {
+        Transform::Day => Division::Day,
+        Transform::Month => Division::Month,
+        _ => return None,
+    };
+    (schema.field_id_by_name(column::EVENT_TIME) == Some(field.source_id)).then_some(division)
+}
+
+/// The partition specs of a table that are exactly a division of raw tables, by their ids.
+pub fn divisions(metadata: &TableMetadata) -> BTreeMap<i32, Division> {
+    let schema = metadata.current_schema();
+    let exactly = |spec: &PartitionSpecRef| match spec.fields() {
+        [only] => Some((spec.spec_id(), division_of(only, schema)?)),
+        _ => None,
+    };
+    metadata.partition_specs_iter().filter_map(exactly).collect()
+}
+
+/// The partition spec under which rows are written, and its division: the table's default one if
+/// possible. Another engine may have changed the default since.
 ///
 /// Errors: bad config if the table has none.
-pub fn day_spec<'a>(name: &TableName, metadata: &'a TableMetadata) -> Result<&'a PartitionSpecRef> {
-    let event_time = metadata.current_schema().field_by_name(column::EVENT_TIME).map(|f| f.id);
-    let fits = |spec: &PartitionSpecRef| match spec.fields() {
-        [only] => only.transform == Transform::Day && Some(only.source_id) == event_time,
-        _ => false,
-    };
-    let default = metadata.default_partition_spec();
-    if fits(default) {
-        return Ok(default);
-    }
-    let mut others: Vec<_> = metadata.partition_specs_iter().filter(|spec| fits(spec)).collect();
-    others.sort_by_key(|spec| spec.spec_id());
-    others.pop().ok_or_else(|| {
+pub fn raw_spec(name: &TableName, metadata: &TableMetadata) -> Result<(i32, Division)> {
+    let divisions = divisions(metadata);
+    let default = metadata.default_partition_spec_id();
+    let default = divisions.get_key_value(&default);
+    let found = default.or_else(|| divisions.last_key_value());
+    found.map(|(id, division)| (*id, *division)).ok_or_else(|| {
         CatalogError::bad_config(format!(
-            "table {name} has no partitioning by day({}); raw tables need it",
+            "table {name} has no partitioning by day or month of {}; raw tables need one",
             column::EVENT_TIME
         ))
     })

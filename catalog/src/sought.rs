@@ -6,12 +6,13 @@ use std::collections::HashMap;
 use iceberg::scan::FileScanTaskDeleteFile;
 use iceberg::spec::{
     DataFile, Datum, ManifestContentType, ManifestFile, PartitionSpec, PrimitiveLiteral,
-    PrimitiveType, Schema, Transform, Type,
+    PrimitiveType, Schema, Type,
 };
 use weir_contract::names::column;
 
 use crate::manifests::manifests_of;
 use crate::scan::plan::{self, LiveFile};
+use crate::schema::division_of;
 use crate::{Base, Lake, Result};
 
 const DAY_US: i64 = 86_400_000_000;
@@ -142,18 +143,14 @@ pub async fn which_stand(lake: &Lake, base: &Base, groups: &[&[Found]]) -> Resul
     Ok(groups.iter().map(|group| group.iter().all(stands)).collect())
 }
 
-/// Where the day of the event's time stands in a partition spec.
-fn day_field(spec: &PartitionSpec, schema: &Schema) -> Option<usize> {
-    let event_time = schema.field_id_by_name(column::EVENT_TIME)?;
-    let day = |f: &iceberg::spec::PartitionField| {
-        f.source_id == event_time && f.transform == Transform::Day
-    };
-    spec.fields().iter().position(day)
+/// Where the day or month of the event's time stands in a partition spec.
+fn time_field(spec: &PartitionSpec, schema: &Schema) -> Option<usize> {
+    spec.fields().iter().position(|field| division_of(field, schema).is_some())
 }
 
 /// Rejected rows have no event time: they stand in the null partition.
 fn may_hold_rejects(manifest: &ManifestFile, spec: &PartitionSpec, schema: &Schema) -> bool {
-    let summary = day_field(spec, schema).and_then(|at| manifest.partitions.as_ref()?.get(at));
+    let summary = time_field(spec, schema).and_then(|at| manifest.partitions.as_ref()?.get(at));
     summary.is_none_or(|summary| summary.contains_null)
 }
 
@@ -165,8 +162,8 @@ fn may_hold(
 ) -> bool {
     let id = |name: &str| schema.field_id_by_name(name);
     if sought.rejected {
-        let day = spec.and_then(|spec| day_field(spec, schema));
-        if day.is_some_and(|at| {
+        let time = spec.and_then(|spec| time_field(spec, schema));
+        if time.is_some_and(|at| {
             at < file.partition().fields().len() && file.partition()[at].is_some()
         }) {
             return false;
@@ -190,22 +187,6 @@ pub(crate) fn whole(datum: &Datum) -> Option<i64> {
     match datum.literal() {
         PrimitiveLiteral::Int(n) => Some(i64::from(*n)),
         PrimitiveLiteral::Long(n) => Some(*n),
-        _ => None,
-    }
-}
-
-/// The partition of a file that was written under `spec_id`: none if under another spec, else the day
-/// of its rows, if they have one.
-pub(crate) fn day_of(found: &Found, spec_id: i32) -> Option<Option<i32>> {
-    if found.file.spec_id != spec_id {
-        return None;
-    }
-    match found.file.entry.data_file().partition().fields() {
-        [] | [None] => Some(None),
-        [Some(value)] => match value.as_primitive_literal() {
-            Some(PrimitiveLiteral::Int(day)) => Some(Some(day)),
-            _ => None,
-        },
         _ => None,
     }
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use chrono::{DateTime, TimeZone, Utc};
 use serde_json::Value;
 use weir_tests::lab::{Lab, STREAM, TABLE};
 use weir_tests::stack::{Message, Producer};
@@ -71,23 +72,41 @@ impl Changing {
     }
 
     fn send(&mut self, partition: i32, count: i64, price: &str, times: i64) -> Result<()> {
+        self.send_of(Utc::now(), partition, count, price, times)
+    }
+
+    /// Events of this time, sent now.
+    fn send_of(
+        &mut self,
+        time: DateTime<Utc>,
+        partition: i32,
+        count: i64,
+        price: &str,
+        times: i64,
+    ) -> Result<()> {
         for _ in 0..times {
-            let now = chrono::Utc::now();
             let value = format!(
                 r#"{{"id":"e{}","time":"{}","data":{{"count":{count},"price":{price},"colour":"red"}}}}"#,
                 self.sent,
-                now.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+                time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
             );
             let message = Message {
                 partition: Some(partition),
                 value: Some(value.as_bytes()),
-                timestamp_ms: Some(now.timestamp_millis()),
+                timestamp_ms: Some(Utc::now().timestamp_millis()),
                 ..Message::default()
             };
             self.producer.send(&self.lab.topic, &message)?;
             self.sent += 1;
         }
         self.producer.flush()
+    }
+
+    /// The table's columns and the rows in its partitions, by PyIceberg, once it has made this one required.
+    fn columns(&self, required: &[&str]) -> Result<Value> {
+        let database = self.lab.path().join("catalog.db").display().to_string();
+        let said = self.lab.python("columns.py", &[&[&*database, TABLE], required].concat())?;
+        Ok(serde_json::from_str(&said)?)
     }
 
     /// What PyIceberg and DuckDB, which must agree, read now and at a snapshot.
@@ -267,6 +286,87 @@ fn compaction_sorts_as_the_contract_says() -> Result<()> {
     ensure!(rows.len() == 10 && rows.iter().all(|(_, n)| n.is_ok()), "{rows:?}");
     let key = |(hour, n): &(String, Result<i64, _>)| (hour.clone(), *n.as_ref().unwrap_or(&0));
     ensure!(rows.is_sorted_by_key(key), "{rows:?}");
+    it.lab.verify_clean()
+}
+
+#[test]
+fn a_table_is_partitioned_as_the_contract_says_while_ingest_runs() -> Result<()> {
+    let mut it = Changing::new("evolve-months", 1)?;
+    let march = |day| Utc.with_ymd_and_hms(2026, 3, day, 12, 0, 0).single().context("no time");
+    let mut weir = it.lab.start(&["ingest"])?;
+    for day in 2..7 {
+        it.send_of(march(day)?, 0, 1, "1.25", 2)?;
+        let sent = it.sent;
+        weir.until("the day is there", |w| w.committed(STREAM) == sent)?;
+    }
+    let contract = |division: &str| {
+        let property = format!("{{property: weir.partitionedBy, value: {division}}}");
+        old().replace("1.0.0", "1.1.0") + &format!("customProperties:\n  - {property}\n")
+    };
+    let file = it.lab.path().join("wrong.yaml").display().to_string();
+    it.write("wrong.yaml", &contract("week"))?;
+    it.lab.weir(&["contracts", "check", &file])?.expect(2)?.says(&["`day` or `month`"])?;
+    it.write("vending.health.yaml", &contract("month"))?;
+    let planned = it.lab.weir(&["--output", "human", "contracts", "plan"])?.expect(0)?;
+    ensure!(planned.stdout.contains("partition new files by month, not by day"), "{planned:#?}");
+    it.lab.result(&["contracts", "apply"])?;
+    it.lab.weir(&["contracts", "apply", "--exit-99-when-idle"])?.expect(99)?;
+    for day in [7, 30] {
+        it.send_of(march(day)?, 0, 1, "1.25", 2)?;
+        let sent = it.sent;
+        weir.until("the rest is there", |w| w.committed(STREAM) == sent)?;
+    }
+    // A reader of one day opens the month's files and that day's.
+    let specs = it.columns(&[])?["partitions"].clone();
+    ensure!(specs == serde_json::json!({"event_day": 10, "event_month": 4}), "{specs}");
+    let maintained = it.lab.result(&["--set", "maintain.age_min=0s", "maintain"])?;
+    let compaction = &maintained["tables"][TABLE]["compaction"];
+    ensure!(compaction["inputs"] == 7 && compaction["outputs"] == 1, "{maintained:#}");
+    weir.signal("TERM")?;
+    weir.end(Duration::from_secs(10))?.expect(0)?;
+    let specs = it.columns(&[])?["partitions"].clone();
+    ensure!(specs == serde_json::json!({"event_month": 14}), "{specs}");
+    let one_day = format!(
+        "SELECT count(*) AS n FROM {TABLE} WHERE event_time >= '2026-03-06T00:00:00Z' \
+         AND event_time < '2026-03-07T00:00:00Z'"
+    );
+    ensure!(it.lab.count(&one_day)? == 2);
+    let said = it.read(&current_snapshot(&it.lab)?)?;
+    ensure!(said["now"]["rows"] == 14 && said["now"]["price"] == "17.50", "{said:#}");
+    it.lab.verify_clean()
+}
+
+fn current_snapshot(lab: &Lab) -> Result<String> {
+    let table = lab.table(STREAM)?;
+    Ok(table.metadata().current_snapshot_id().context("no snapshot")?.to_string())
+}
+
+#[test]
+fn readers_see_comments_and_columns_that_may_be_null_again() -> Result<()> {
+    let mut it = Changing::new("evolve-relaxed", 1)?;
+    it.send(0, 7, "1.25", 5)?;
+    it.lab.ingest(&[])?;
+    // Another writer took the table's price for one that is always there.
+    let before = it.columns(&["price"])?;
+    ensure!(before["columns"]["price"]["required"] == true, "{before:#}");
+    it.send(0, 7, "1.25", 5)?;
+    let refused = it.lab.weir(&["ingest", "--until-latest"])?.expect(2)?;
+    refused.says(&["price", "weir contracts plan"])?;
+    let documented = old().replace("1.0.0", "1.0.1").replace(
+        "physicalType: decimal(9,2)\n",
+        "physicalType: decimal(9,2)\n        description: What it costs.\n",
+    );
+    it.write("vending.health.yaml", &documented)?;
+    let planned = it.lab.weir(&["--output", "human", "contracts", "plan"])?.expect(0)?;
+    for step in ["let column price be null", "document column price"] {
+        ensure!(planned.stdout.contains(step), "{step}: {planned:#?}");
+    }
+    it.lab.result(&["contracts", "apply"])?;
+    it.lab.ingest(&[])?;
+    let price = &it.columns(&[])?["columns"]["price"];
+    ensure!(price["required"] == false && price["doc"] == "What it costs.", "{price:#}");
+    let said = it.read(&current_snapshot(&it.lab)?)?;
+    ensure!(said["now"]["rows"] == 10 && said["now"]["price"] == "12.50", "{said:#}");
     it.lab.verify_clean()
 }
 

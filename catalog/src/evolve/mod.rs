@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use iceberg::TableUpdate;
 use iceberg::spec::FormatVersion;
 use serde::Serialize;
-use weir_contract::contract::{Contract, Kind};
+use weir_contract::contract::{Contract, Division, Kind};
 use weir_contract::names::{TableName, key};
 
 pub use plan::{Refusal, Step};
@@ -17,7 +17,8 @@ use crate::commit::alter::{Alter, Altered, alter};
 use crate::create::{key_names, reference_key};
 use crate::look::as_text;
 use crate::schema::{
-    day_spec, is_contracts, raw_iceberg_schema, reference_iceberg_schema, sort_order, sorted_by,
+    is_contracts, raw_iceberg_schema, raw_partition_spec, raw_spec, reference_iceberg_schema,
+    sort_order, sorted_by,
 };
 use crate::{Base, CatalogError, Lake, Result};
 use plan::plan_evolution;
@@ -102,6 +103,10 @@ fn look(base: &Base, contract: &Contract) -> Result<(Evolution, Vec<TableUpdate>
     steps.extend(order.clone().map(|(from, to)| Step::Sort { from, to }));
     let order = order.filter(|_| refused.is_empty());
     let order = order.map(|(_, to)| sort_order(schema, &to)).transpose()?;
+    let division = repartitioned(base, contract);
+    steps.extend(division.map(|(from, to)| Step::Partition { from, to }));
+    let division = division.filter(|_| refused.is_empty());
+    let spec = division.map(|(_, to)| raw_partition_spec(schema, to)).transpose()?;
     let to = named(contract);
     if of(key::CONTRACT) != Some(&to) {
         steps.push(Step::Contract { from: of(key::CONTRACT).cloned(), to: to.clone() });
@@ -115,6 +120,10 @@ fn look(base: &Base, contract: &Contract) -> Result<(Evolution, Vec<TableUpdate>
     if let Some(sort_order) = order {
         updates.push(TableUpdate::AddSortOrder { sort_order });
         updates.push(TableUpdate::SetDefaultSortOrder { sort_order_id: -1 });
+    }
+    if let Some(spec) = spec {
+        updates.push(TableUpdate::AddSpec { spec });
+        updates.push(TableUpdate::SetDefaultSpec { spec_id: -1 });
     }
     if !properties.is_empty() {
         updates.push(TableUpdate::SetProperties { updates: properties });
@@ -131,6 +140,14 @@ fn resorted(base: &Base, contract: &Contract) -> Option<(Vec<String>, Vec<String
     let (from, to) = (sorted_by(metadata.current_schema(), order), contract.sorted_by.clone());
     let stays = from == to || (to.is_empty() && !is_contracts(order));
     (!stays).then_some((from, to))
+}
+
+/// The division of the spec that files are written under and the one that the contract asks for, if they
+/// differ. Files stay where they are.
+fn repartitioned(base: &Base, contract: &Contract) -> Option<(Division, Division)> {
+    let to = contract.partitioned_by?;
+    let (_, from) = raw_spec(&base.name, base.metadata()).ok()?;
+    (from != to).then_some((from, to))
 }
 
 fn named(contract: &Contract) -> String {
@@ -157,7 +174,7 @@ fn whole(base: &Base, contract: &Contract) -> Vec<Refusal> {
     }
     match &contract.kind {
         Kind::Stream => {
-            if let Err(e) = day_spec(&base.name, metadata) {
+            if let Err(e) = raw_spec(&base.name, metadata) {
                 refuse(e.to_string(), "give the stream another table");
             }
         }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use iceberg::spec::{NestedField, NestedFieldRef, PrimitiveType, Schema, StructType, Type};
 use serde::Serialize;
+use weir_contract::contract::Division;
 use weir_contract::names::column;
 
 use crate::schema::widens;
@@ -51,6 +52,13 @@ pub enum Step {
         from: Vec<String>,
         /// Those of the order it gets; none: as Weir sees fit.
         to: Vec<String>,
+    },
+    /// Another partitioning of the files that are written from then on.
+    Partition {
+        /// The spans of event time that it has.
+        from: Division,
+        /// Those that it gets.
+        to: Division,
     },
     /// Another contract, or version of it, in the table's properties.
     Contract {
@@ -255,6 +263,9 @@ impl fmt::Display for Step {
                 f.write_str("sort the rows of an hour no more")
             }
             Step::Sort { to, .. } => write!(f, "sort the rows of an hour by {}", to.join(", ")),
+            Step::Partition { from, to } => {
+                write!(f, "partition new files by {}, not by {}", to.name(), from.name())
+            }
             Step::Contract { from: Some(from), to } => write!(f, "go from contract {from} to {to}"),
             Step::Contract { from: None, to } => write!(f, "note contract {to}"),
         }

@@ -1,6 +1,6 @@
 //! `weir retain`: rows past the retention of their contract are deleted, and counted as *removed*.
 //!
-//! Accepted rows go by whole days of event time, which costs a look at their offsets and no rewriting;
+//! Accepted rows go by whole days or months of event time, which costs a look at their offsets and no rewriting;
 //! rejected rows, which have no event time, one by one by their Kafka time. A commit takes some files out
 //! and moves their rows to *removed*, at once: a kill at any instant leaves the table as it was, or with what
 //! was committed, and the next run goes on. Snapshots and tags that stand keep showing what they held; the
@@ -23,10 +23,10 @@ use weir_contract::progress::{Progress, Removed, Verdict};
 
 use crate::commit::{Change, Committed, Decision, commit};
 use crate::encode::{FileEncoder, FileFormat, ParquetFormat};
-use crate::files::{NewFile, write_spec};
+use crate::files::{NewFile, Specs};
 use crate::look::no_table;
 use crate::scan::file::rows;
-use crate::sought::{Found, Sought, day_of, files, still_stand};
+use crate::sought::{Found, Sought, files, still_stand};
 use crate::verify::positions;
 use crate::{Base, CatalogError, Lake, Result};
 use plan::{Cutoff, Fate, cutoff};
@@ -148,18 +148,19 @@ impl Retain<'_> {
 
     /// The next files to take out, in a dry run all of them; none if others took one that was being read.
     async fn unit(&self, base: &Base, cutoff: &Cutoff) -> Result<Option<Unit>> {
-        let (spec_id, schema) = (write_spec(base)?, base.metadata().current_schema());
+        let (specs, schema) = (Specs::of(base)?, base.metadata().current_schema());
         let mut unit = Unit::default();
         for found in files(self.lake, base, &Sought::ALL).await? {
             let full = !self.dry_run && unit.files.len() >= UNIT_FILES;
             if full || self.stops() {
                 break;
             }
-            let Some(day) = day_of(&found, spec_id) else {
+            let Some(days) = specs.days(&found) else {
                 unit.other_spec += 1;
                 continue;
             };
-            let taken = match cutoff.fate(day, found.least(schema, column::KAFKA_TIME)) {
+            let last = days.map(|(_, last)| last);
+            let taken = match cutoff.fate(last, found.least(schema, column::KAFKA_TIME)) {
                 Fate::Stay => continue,
                 Fate::Go => self.whole(base, &found, &mut unit.removals).await,
                 Fate::Look => self.part(base, &found, cutoff, &mut unit).await,

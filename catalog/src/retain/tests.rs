@@ -6,6 +6,7 @@ use arrow::array::{ArrayRef, TimestampMicrosecondArray};
 use iceberg::spec::Operation;
 use tempfile::TempDir;
 use weir_contract::class::ErrorClass;
+use weir_contract::contract::Division;
 
 use super::*;
 use crate::foreign::{self, current, ingest, short};
@@ -201,5 +202,24 @@ async fn files_of_another_partitioning_are_read_left_alone_and_counted() {
     let done = retain(&lake, &contract(Some(1), None), false).await;
     assert_eq!((done.rows, done.files, done.other_spec), (40, 1, 1), "{done:?}");
     assert_eq!(foreign::live(&lake).await.len(), 1);
+    clean(&lake).await;
+}
+
+#[tokio::test]
+async fn months_go_when_their_last_day_does() {
+    let (_folder, lake, _) = foreign::lake().await;
+    let by_month =
+        |days| Contract { partitioned_by: Some(Division::Month), ..contract(Some(days), None) };
+    // A file of a day, then one of a month of which it has the first day.
+    let today = i32::try_from(now_day(&lake)).unwrap();
+    let (first, last) = Division::Month.days_of(Division::Month.span_of(today - 70));
+    foreign::ingest_on(&lake, 0, 10, first).await;
+    crate::evolve::apply(&lake, &by_month(1)).await.unwrap();
+    foreign::ingest_on(&lake, 10, 20, first).await;
+    let days = |of: i32| u32::try_from(today - of).unwrap();
+    let done = retain(&lake, &by_month(days(last)), false).await;
+    assert_eq!((done.rows, done.files, done.other_spec), (10, 1, 0), "the day's: {done:?}");
+    let done = retain(&lake, &by_month(days(last) - 1), false).await;
+    assert_eq!((done.rows, done.files, done.other_spec), (10, 1, 0), "the month's: {done:?}");
     clean(&lake).await;
 }

@@ -16,6 +16,7 @@ use iceberg::spec::{
     DataFile, Datum, FieldSummary, Literal, ManifestFile, PartitionSpec, PrimitiveLiteral,
     PrimitiveType, Schema, Transform, Type,
 };
+use weir_contract::contract::Division;
 
 const DAY_US: i64 = 86_400_000_000;
 const HOUR_US: i64 = 3_600_000_000;
@@ -237,7 +238,7 @@ fn keeps_null(transform: Transform) -> bool {
     )
 }
 
-/// The values of the source column that a range of partition values allows. Days and hours of a
+/// The values of the source column that a range of partition values allows. Months, days and hours of a
 /// timestamp, and identity; others say nothing here, and the file's own bounds must do.
 fn source_range(
     transform: Transform,
@@ -249,7 +250,7 @@ fn source_range(
         Transform::Identity => {
             return (literal_scalar(lower, data_type), literal_scalar(upper, data_type));
         }
-        Transform::Day => DAY_US,
+        Transform::Day | Transform::Month => DAY_US,
         Transform::Hour => HOUR_US,
         _ => return (None, None),
     };
@@ -261,8 +262,12 @@ fn source_range(
     else {
         return (None, None);
     };
-    let first = i64::from(*lower).checked_mul(unit);
-    let last = (i64::from(*upper) + 1).checked_mul(unit).and_then(|us| us.checked_sub(1));
+    let (mut lower, mut upper) = (*lower, *upper);
+    if transform == Transform::Month {
+        (lower, upper) = (Division::Month.days_of(lower).0, Division::Month.days_of(upper).1);
+    }
+    let first = i64::from(lower).checked_mul(unit);
+    let last = (i64::from(upper) + 1).checked_mul(unit).and_then(|us| us.checked_sub(1));
     let time = |us| ScalarValue::TimestampMicrosecond(Some(us), zone.clone());
     (first.map(time), last.map(time))
 }

@@ -54,7 +54,7 @@ async fn a_raw_table_is_what_the_contract_and_the_design_say() {
         assert!(schema.field_by_name(&format!("_error.{member}")).is_some(), "{member}");
     }
     let [by] = metadata.default_partition_spec().fields() else { panic!("one partition field") };
-    assert_eq!((by.name.as_str(), by.transform), (PARTITION_FIELD, Transform::Day));
+    assert_eq!((by.name.as_str(), by.transform), ("event_day", Transform::Day));
     assert_eq!(by.source_id, schema.field_by_name("event_time").unwrap().id);
     let warehouse = folder.path().canonicalize().unwrap().join("lake");
     let location = format!("file://{}/raw/vending_sales", warehouse.display());

@@ -75,6 +75,7 @@ fn read(root: &Node, sink: &mut Sink<'_>) -> Option<Contract> {
         dropped: resolved.dropped,
         key_policy: settings.key_policy,
         sorted_by: settings.sorted_by.into_iter().map(|(name, _)| name).collect(),
+        partitioned_by: settings.partitioned_by,
         topic: settings.topic,
         keep,
         latency_max_s,

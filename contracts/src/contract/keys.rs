@@ -257,6 +257,7 @@ pub(super) const WEIR_CONTRACT: &[&str] = &[
     "weir.topicCleanup",
     "weir.rejectRetention",
     "weir.sortedBy",
+    "weir.partitionedBy",
     "weir.reference",
 ];
 

@@ -1,6 +1,7 @@
 //! The contract's own custom properties → its limits, and what kind of contract it is.
 
 use super::custom::custom_properties;
+use super::division::Division;
 use super::keep;
 use super::keys;
 use super::model::{Limits, Policy};
@@ -21,6 +22,8 @@ pub(super) struct Settings {
     pub rejects_days: Option<u32>,
     /// Columns by which compaction sorts, and where they stand.
     pub sorted_by: Vec<(String, Position)>,
+    /// By which spans of event time the table is partitioned.
+    pub partitioned_by: Option<Division>,
     /// The contract is one of a reference table.
     pub reference: bool,
 }
@@ -75,6 +78,9 @@ pub(super) fn read(object: &Object<'_>, sink: &mut Sink<'_>) -> Settings {
                 settings.rejects_days = yaml::text(node, &what, sink, keep::reject_retention);
             }
             "weir.sortedBy" => settings.sorted_by = names(node, &what, sink),
+            "weir.partitionedBy" => {
+                settings.partitioned_by = yaml::text(node, &what, sink, Division::parse);
+            }
             _ if topic::PROPERTIES.contains(&property) => {
                 settings.topic.read(property, node, sink);
             }

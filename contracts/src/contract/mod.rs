@@ -7,6 +7,7 @@
 mod allowed;
 mod column;
 mod custom;
+mod division;
 mod document;
 mod keep;
 mod keys;
@@ -21,6 +22,7 @@ mod types;
 mod value;
 
 pub use crate::yaml::Diagnostic;
+pub use division::Division;
 pub use document::parse;
 pub use keep::Keep;
 pub use model::*;

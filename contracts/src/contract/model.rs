@@ -1,5 +1,6 @@
 //! A contract as the rest of Weir sees it: checked, resolved, without YAML.
 
+use super::division::Division;
 use super::keep::Keep;
 use super::topic::Topic;
 use crate::names::TableName;
@@ -35,6 +36,8 @@ pub struct Contract {
     /// Columns by which compaction sorts the rows of an hour, before their event time; empty: as Weir
     /// sees fit.
     pub sorted_by: Vec<String>,
+    /// By which spans of event time the table is partitioned; none: as it is, a new one by day.
+    pub partitioned_by: Option<Division>,
     /// How the stream's topic is to be set up.
     pub topic: Topic,
     /// How long the lake keeps the rows.

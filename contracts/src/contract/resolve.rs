@@ -125,7 +125,7 @@ fn check_event_time(columns: &[Column<'_>], sink: &mut Sink<'_>) {
     let Some(column) = find(columns, name) else {
         // Without any column, that was reported.
         let Some(at) = columns.first().map(|c| c.at) else { return };
-        let advice = "every stream has it: a required timestamp, by whose day the table is divided";
+        let advice = "every stream has it: a required timestamp, by which the table is partitioned";
         sink.push(at, format!("there is no column `{name}`; {advice}"));
         return;
     };

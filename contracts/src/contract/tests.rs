@@ -370,7 +370,7 @@ fn event_time_must_be_a_required_timestamp() {
     check(
         &SMALL.replace("event_time", "at"),
         "c.yaml:9:9: there is no column `event_time`; every stream has it: \
-         a required timestamp, by whose day the table is divided\n",
+         a required timestamp, by which the table is partitioned\n",
     );
     check(
         &SMALL.replace("timestamp", "date").replace("true", "false"),

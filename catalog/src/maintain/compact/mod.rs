@@ -1,4 +1,4 @@
-//! Compaction: many small files of a day become few large ones with the same rows, sorted.
+//! Compaction: many small files of a day or month become few large ones with the same rows, sorted.
 //!
 //! What is written is nobody's until a commit swaps it for its inputs, all at once; a kill at any instant
 //! leaves the table as it was, or with the groups that were committed. There is nothing else to remember:
@@ -21,9 +21,9 @@ use super::{Maintain, STAGE};
 use crate::commit::{Change, Committed, Decision, Rewrite, commit};
 use crate::create::reference_key;
 use crate::encode::{FileEncoder, FileFormat, ParquetFormat};
-use crate::files::{NewFile, write_spec};
+use crate::files::{NewFile, Specs};
 use crate::schema::is_reference;
-use crate::sought::{Found, Sought, day_of, files, still_stand, which_stand};
+use crate::sought::{Found, Sought, files, still_stand, which_stand};
 use crate::{Base, CatalogError, Result};
 use order::Order;
 use plan::{FileFacts, State, is_old, plan};
@@ -104,7 +104,7 @@ impl Maintain<'_> {
 
     fn facts(&self, base: &Base, found: &[Found]) -> Result<Vec<FileFacts>> {
         let metadata = base.metadata();
-        let (spec_id, schema) = (write_spec(base)?, metadata.current_schema());
+        let (specs, schema) = (Specs::of(base)?, metadata.current_schema());
         let age_ms = i64::try_from(self.options.age_min.as_millis()).unwrap_or(i64::MAX);
         let before_ms = self.lake.env.clock.now_ms().saturating_sub(age_ms);
         let standing: Vec<_> =
@@ -113,11 +113,11 @@ impl Maintain<'_> {
             let ingested_ms = file.greatest(schema, column::INGESTED_AT).map(|us| us / 1_000);
             age_ms == 0 || is_old(file.sequence(), ingested_ms, &standing, before_ms)
         };
-        let state = |file: &Found| match day_of(file, spec_id) {
+        let state = |file: &Found| match specs.span(file) {
             None => State::OtherSpec,
             Some(_) if !file.deletes.is_empty() => State::HasDeletes,
             Some(_) if !old(file) => State::Young,
-            Some(day) => State::Free(day),
+            Some(span) => State::Free(span),
         };
         let one = |file: &Found| FileFacts {
             bytes: file.bytes(),
@@ -169,8 +169,10 @@ impl Maintain<'_> {
     /// nobody's.
     async fn write(&self, base: &Base, inputs: &[Found], target: u64) -> Result<Vec<NewFile>> {
         let schema = base.schema()?;
-        let spec_id = write_spec(base)?;
-        let day = inputs.first().and_then(|file| day_of(file, spec_id)).flatten();
+        let specs = Specs::of(base)?;
+        let days = inputs.first().and_then(|file| specs.days(file)).flatten();
+        // Any day of the span that they share.
+        let day = days.map(|(first, _)| first);
         let order = match is_reference(schema.iceberg()) {
             true => Order::Reference(reference_key(base).unwrap_or_default()),
             false => Order::raw(schema.iceberg(), base.metadata().default_sort_order(), day),

@@ -23,33 +23,35 @@ pub struct FileFacts {
 /// Whether a file may be written anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Yes, with others of its day of event time; none: of the rejected rows, or of a reference table.
+    /// Yes, with others of its partition, a day or month of event time; none: of the rejected rows, or of a
+    /// reference table.
     Free(Option<i32>),
     /// It is so young that readers of what is new may still want it.
     Young,
     /// Another engine deleted rows of it.
     HasDeletes,
-    /// Another engine wrote it under another partition spec.
+    /// Its rows may be of several partitions: another engine wrote it under a partition spec of its own, or
+    /// the table was partitioned by month before and is by day now.
     OtherSpec,
 }
 
-/// Files of one day to be written anew together: positions in the list of facts.
+/// Files of one partition to be written anew together: positions in the list of facts.
 pub type Group = Vec<usize>;
 
-/// Groups of files, oldest day first. Only files below three quarters of `target` bytes take part, and none
-/// that is larger than the smaller ones of its day together: a byte is written anew only where that at
+/// Groups of files, oldest partition first. Only files below three quarters of `target` bytes take part, and none
+/// that is larger than the smaller ones of its partition together: a byte is written anew only where that at
 /// least doubles the file that it stands in, so seldom in its life, and a plan that was carried out is
 /// followed by an empty one.
 pub fn plan(files: &[FileFacts], target: u64) -> Vec<Group> {
-    let mut days: BTreeMap<Option<i32>, Vec<usize>> = BTreeMap::new();
+    let mut spans: BTreeMap<Option<i32>, Vec<usize>> = BTreeMap::new();
     for (position, file) in files.iter().enumerate() {
-        if let State::Free(day) = file.state
+        if let State::Free(span) = file.state
             && file.bytes < target / 4 * 3
         {
-            days.entry(day).or_default().push(position);
+            spans.entry(span).or_default().push(position);
         }
     }
-    days.into_values().flat_map(|small| groups(files, small)).collect()
+    spans.into_values().flat_map(|small| groups(files, small)).collect()
 }
 
 fn groups(files: &[FileFacts], mut small: Vec<usize>) -> Vec<Group> {

@@ -8,15 +8,18 @@ use arrow::array::{AsArray, TimestampMicrosecondArray};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use iceberg::spec::{Literal, Operation, PrimitiveLiteral};
 use tempfile::TempDir;
+use weir_contract::contract::{Contract, Division};
 use weir_contract::progress::Truth;
 
 use super::super::{MaintainOptions, Report};
 use super::*;
 use crate::Lake;
 use crate::env::{Clock, SystemClock};
+use crate::evolve::apply;
 use crate::foreign::{self, current, ingest, live, short};
 use crate::scan::file::rows;
-use crate::testing::{DAY, name};
+use crate::scan::plan::LiveFile;
+use crate::testing::{self, DAY, name};
 use crate::verify::{VerifyOptions, verify};
 
 /// A lake whose table has `commits` commits of ten offsets each, one of them rejected.
@@ -388,4 +391,51 @@ async fn files_that_waited_half_a_day_are_not_brought_in() {
     let refused = crate::testing::advance(&lake, base, &change, &steps).await.unwrap_err();
     assert_eq!(refused.class(), ErrorClass::Retry);
     assert!(refused.message().contains("13 hours ago"), "{refused}");
+}
+
+#[tokio::test]
+async fn files_of_days_become_those_of_months_where_the_contract_says_so() {
+    let (_folder, lake, _) = foreign::lake().await;
+    let by = |division| Contract { partitioned_by: Some(division), ..testing::contract() };
+    // Two files of each of three days, and two of rejected rows: none has enough for a group.
+    for n in 0..6 {
+        foreign::ingest_on(&lake, n * 10, n * 10 + 10, DAY + n as i32 % 3).await;
+    }
+    ingest(&lake, 0, 60, 70, &[63], &[]).await;
+    assert_eq!(maintain(&lake).await.compaction.inputs, 0);
+    apply(&lake, &by(Division::Month)).await.unwrap();
+    // And one of the next month.
+    foreign::ingest_on(&lake, 70, 80, DAY + 30).await;
+    let (rows, of_days) = (contents(&lake).await, live(&lake).await);
+    assert_eq!(of_days.iter().filter(|file| file.spec_id == 0).count(), 8);
+    let done = maintain(&lake).await.compaction;
+    assert_eq!((done.inputs, done.outputs, done.other_spec), (7, 1, 0), "{done:?}");
+    assert_eq!(contents(&lake).await, rows);
+    clean(&lake).await;
+    let month = Some(Literal::int(Division::Month.span_of(DAY)));
+    let files = live(&lake).await;
+    let of_month =
+        |file: &&LiveFile| file.entry.data_file().partition().fields() == [month.clone()];
+    let large: Vec<_> = files.iter().filter(of_month).collect();
+    assert_eq!((files.len(), large.len(), large[0].entry.record_count()), (3, 1, 69));
+    assert!(large[0].path().contains("/data/event_month=2026-11/"), "{}", large[0].path());
+    assert!(maintain(&lake).await.is_idle());
+
+    // Days again: what is of a month stays, since its rows are of several days.
+    let (location, steps) = {
+        let done = apply(&lake, &by(Division::Day)).await.unwrap();
+        (current(&lake).await.loaded.location, done.steps)
+    };
+    assert_eq!(steps[0].to_string(), "partition new files by day, not by month");
+    assert_eq!(current(&lake).await.metadata().default_partition_spec_id(), 0, "the first one");
+    assert!(apply(&lake, &by(Division::Day)).await.unwrap().steps.is_empty());
+    assert_eq!(current(&lake).await.loaded.location, location);
+    for n in 8..12 {
+        foreign::ingest_on(&lake, n * 10, n * 10 + 10, DAY).await;
+    }
+    let done = maintain(&lake).await.compaction;
+    assert_eq!((done.inputs, done.outputs, done.other_spec), (4, 1, 2), "{done:?}");
+    clean(&lake).await;
+    // A contract that says nothing leaves it as it is.
+    assert!(apply(&lake, &testing::contract()).await.unwrap().steps.is_empty());
 }
