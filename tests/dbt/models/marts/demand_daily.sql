@@ -17,14 +17,24 @@ slots as (
 ),
 
 sold as (
-    select event_time::date as demand_date, machine_id, selection, product_id, count(*) as units
+    select
+        event_time::date as demand_date,
+        machine_id,
+        selection,
+        product_id,
+        count(*) as units,
+        count(*) filter (is_late) as late
     from {{ ref('fct_vends') }}
     where is_sold
     group by all
 ),
 
 counted as (
-    select slots.*, ifnull(sold.units, 0) as units_sold, isodow(demand_date)::int as day_of_week
+    select
+        slots.*,
+        ifnull(sold.units, 0) as units_sold,
+        ifnull(sold.late, 0) as units_late,
+        isodow(demand_date)::int as day_of_week
     from slots
     left join sold using (demand_date, machine_id, selection, product_id)
 )
@@ -33,7 +43,8 @@ select
     *,
     day_key(demand_date) as date_key,
     ratio3(sum(units_sold) over week, nullif(count(*) over week, 0)) as units_7d_avg,
-    ratio3(sum(units_sold) over weekdays, nullif(count(*) over weekdays, 0)) as units_weekday_avg
+    ratio3(sum(units_sold) over weekdays, nullif(count(*) over weekdays, 0)) as units_weekday_avg,
+    pct(units_sold - units_late, units_sold) as in_time_pct
 from counted
 window
     week as (

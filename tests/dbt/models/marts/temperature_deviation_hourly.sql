@@ -37,7 +37,8 @@ select
     if(n >= 24, from_baseline_c / greatest(deviation_c, 0.1::double), null) as z_score,
     machine.temperature_target_c,
     machine.temperature_max_c,
-    hour.refrigeration_max_c > machine.temperature_max_c as is_above_limit
+    hour.refrigeration_max_c > machine.temperature_max_c as is_above_limit,
+    hour.in_time_pct
 from hours as hour
 join baselines using (machine_id, hour_start)
 left join {{ ref('dim_machine') }} as machine

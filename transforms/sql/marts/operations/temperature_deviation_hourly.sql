@@ -13,6 +13,7 @@ with hours as (
         site_id,
         refrigeration_avg_c,
         refrigeration_max_c,
+        in_time_pct,
         cast(refrigeration_avg_c * cast(1000 as decimal(4, 0)) as bigint) as mdeg
     from {{ ref('machine_health_hourly') }}
     where refrigeration_avg_c is not null
@@ -27,6 +28,7 @@ sums as (
         site_id,
         refrigeration_avg_c,
         refrigeration_max_c,
+        in_time_pct,
         mdeg,
         count(*) over before as n,
         sum(mdeg) over before as s,
@@ -47,6 +49,7 @@ baselines as (
         site_id,
         refrigeration_avg_c,
         refrigeration_max_c,
+        in_time_pct,
         mdeg,
         n,
         case when n > 0 then s / (1000.0 * n) end as baseline_c,
@@ -76,7 +79,8 @@ select
     end as z_score,
     machine.temperature_target_c,
     machine.temperature_max_c,
-    baselines.refrigeration_max_c > machine.temperature_max_c as is_above_limit
+    baselines.refrigeration_max_c > machine.temperature_max_c as is_above_limit,
+    baselines.in_time_pct
 from baselines
 left join {{ ref('dim_machine') }} as machine
     on machine.machine_id = baselines.machine_id

@@ -25,7 +25,13 @@ slots as (
 ),
 
 sold as (
-    select event_day, machine_id, selection, product_id, count(*) as units_sold
+    select
+        event_day,
+        machine_id,
+        selection,
+        product_id,
+        count(*) as units_sold,
+        sum(case when is_late then 1 else 0 end) as units_late
     from {{ ref('fct_vends') }}
     where is_sold
     group by event_day, machine_id, selection, product_id
@@ -38,7 +44,8 @@ counted as (
         slots.selection,
         slots.product_id,
         to_char(slots.day_at, '%u') as day_of_week,
-        coalesce(sold.units_sold, 0) as units_sold
+        coalesce(sold.units_sold, 0) as units_sold,
+        coalesce(sold.units_late, 0) as units_late
     from slots
     left join sold
         on sold.event_day = slots.day_at
@@ -62,5 +69,7 @@ select
     cast(avg(cast(units_sold as decimal(9, 3))) over (
         partition by machine_id, selection, product_id, day_of_week order by day_at
         range between interval '28 days' preceding and interval '1 day' preceding
-    ) as decimal(9, 3)) as units_weekday_avg
+    ) as decimal(9, 3)) as units_weekday_avg,
+    units_late,
+    case when units_sold > 0 then 100.0 * (units_sold - units_late) / units_sold end as in_time_pct
 from counted
