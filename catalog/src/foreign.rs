@@ -109,22 +109,19 @@ pub async fn ingest(
     testing::done(testing::advance(lake, base, &change, &steps).await).base
 }
 
-/// Ingests offsets `from..until` of partition 0, all of them events of this day.
+/// Ingests offsets `from..until` of partition 0, all of them events of this day, in one file.
 pub async fn ingest_on(lake: &Lake, from: i64, until: i64, day: i32) -> Base {
+    ingest_in(lake, from, until, day, usize::MAX).await
+}
+
+/// The same in files of so many rows.
+pub async fn ingest_in(lake: &Lake, from: i64, until: i64, day: i32, rows: usize) -> Base {
     let base = current(lake).await;
     let offsets: Vec<i64> = (from..until).collect();
-    let batch = rows(&short(), 0, &offsets, false);
-    let times = offsets.iter().map(|o| i64::from(day) * 86_400_000_000 + o);
-    let times = TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC");
-    let at = batch.schema().index_of(column::EVENT_TIME).expect("a time");
-    let mut columns = batch.columns().to_vec();
-    columns[at] = Arc::new(times);
-    let batch = RecordBatch::try_new(batch.schema(), columns).expect("columns of one length");
-    let mut encoder =
-        lake.format.encoder(&base.schema().expect("schema"), Some(day)).expect("encoder");
-    encoder.write(&batch).expect("rows");
-    let added =
-        vec![lake.put_data_file(&base, encoder.finish().expect("file")).await.expect("put")];
+    let mut added = Vec::new();
+    for offsets in offsets.chunks(rows) {
+        added.push(file_on(lake, &base, offsets, day).await);
+    }
     let step = Step { from, until, rows: until - from, ..Step::default() };
     let steps: Steps = BTreeMap::from([(testing::source(), BTreeMap::from([(0, step)]))]);
     let change = Change {
@@ -134,6 +131,20 @@ pub async fn ingest_on(lake: &Lake, from: i64, until: i64, day: i32) -> Base {
         ..Change::default()
     };
     testing::done(testing::advance(lake, base, &change, &steps).await).base
+}
+
+async fn file_on(lake: &Lake, base: &Base, offsets: &[i64], day: i32) -> NewFile {
+    let batch = rows(&short(), 0, offsets, false);
+    let times = offsets.iter().map(|o| i64::from(day) * 86_400_000_000 + o);
+    let times = TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC");
+    let at = batch.schema().index_of(column::EVENT_TIME).expect("a time");
+    let mut columns = batch.columns().to_vec();
+    columns[at] = Arc::new(times);
+    let batch = RecordBatch::try_new(batch.schema(), columns).expect("columns of one length");
+    let mut encoder =
+        lake.format.encoder(&base.schema().expect("schema"), Some(day)).expect("encoder");
+    encoder.write(&batch).expect("rows");
+    lake.put_data_file(base, encoder.finish().expect("file")).await.expect("put")
 }
 
 pub async fn current(lake: &Lake) -> Base {

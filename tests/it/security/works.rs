@@ -40,6 +40,17 @@ fn plain_over_tls() -> Result<()> {
 }
 
 #[test]
+fn scram_sha_256_without_tls() -> Result<()> {
+    let properties = [
+        ("security.protocol", "SASL_PLAINTEXT"),
+        ("sasl.mechanism", "SCRAM-SHA-256"),
+        ("sasl.username", USERS[0].0),
+        ("sasl.password", "file:password"),
+    ];
+    ingested(&mut Door::new("security-scram-256", "SASL_PLAIN", &properties)?)
+}
+
+#[test]
 fn every_command_over_scram_and_tls() -> Result<()> {
     let mut door = Door::new("security-scram", "SASL", &sasl("SCRAM-SHA-512", USERS[0].0))?;
     ingested(&mut door)?;

@@ -137,13 +137,17 @@ impl Summary {
             ("rows by `weir verify`, PyIceberg and DuckDB alike", self.rows),
         ];
         let mut page = format!(
-            "# {} faults\n\nMade by `{command}` on {}, {} lanes side by side (each a broker, three \
+            "# {} faults{}\n\nMade by `{command}` on {}, {} lanes side by side (each a broker, three \
              processes and a producer), seeds {} to {}, {} minutes.\n\nNothing was lost and nothing \
              doubled: in the end `weir verify` checks every table, and PyIceberg and DuckDB compare \
              every row with the producers' own lists; a single difference would have failed the \
              command.\n\n| what | count |\n| --- \
              | --- |\n",
             asked.faults,
+            match asked.at {
+                Where::Disk => "",
+                Where::Aws => " of processes, on S3 and Glue that fail, too",
+            },
             chrono::Utc::now().format("%Y-%m-%d"),
             asked.lanes,
             asked.seed,

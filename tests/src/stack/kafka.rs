@@ -36,7 +36,7 @@ pub struct KafkaOptions {
     pub properties: Vec<(String, String)>,
     /// Listeners beside the plaintext one, with their security protocols.
     pub listeners: Vec<(&'static str, &'static str)>,
-    /// Users of SCRAM-SHA-512, with their passwords.
+    /// Users of SCRAM, with their passwords.
     pub users: Vec<(&'static str, &'static str)>,
     /// Classes of our own for the broker: a Java file of `tests/stack/kafka`.
     pub classes: Option<&'static str>,
@@ -225,8 +225,10 @@ impl Kafka {
         format.args(LIGHT).arg("kafka.tools.StorageTool");
         format.args(["format", "--standalone", "-t", &cluster_id(), "-c"]).arg(&properties);
         for (user, password) in &options.users {
-            let user = format!("SCRAM-SHA-512=[name={user},password={password}]");
-            format.args(["--add-scram", &user]);
+            for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+                let user = format!("{mechanism}=[name={user},password={password}]");
+                format.args(["--add-scram", &user]);
+            }
         }
         succeeded("format the broker's data folder", &format.output()?)?;
         let server = Mutex::new(None);

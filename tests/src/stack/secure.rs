@@ -10,7 +10,7 @@ use anyhow::Result;
 use super::authority::{Authority, Certificate};
 use super::kafka::{Kafka, KafkaOptions};
 
-/// Users of PLAIN and SCRAM-SHA-512 with their passwords: the first may do everything, the second
+/// Users of PLAIN and SCRAM with their passwords: the first may do everything, the second
 /// nothing.
 pub const USERS: [(&str, &str); 2] = [("weir", "weir-Pa55word"), ("guest", "guest-Pa55word")];
 
@@ -106,11 +106,15 @@ fn properties(
             format!("User:ANONYMOUS;User:weir;User:CN=weir;User:machine;User:{}", MSK_KEY.0),
         ),
     ];
-    for listener in ["sasl", "sasl_plain"] {
+    for (listener, mechanisms) in
+        [("sasl", "PLAIN,SCRAM-SHA-512"), ("sasl_plain", "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512")]
+    {
         let name = |key: &str| format!("listener.name.{listener}.{key}");
-        all.push((name("sasl.enabled.mechanisms"), "PLAIN,SCRAM-SHA-512".into()));
+        all.push((name("sasl.enabled.mechanisms"), mechanisms.into()));
         all.push((name("plain.sasl.jaas.config"), plain.clone()));
-        all.push((name("scram-sha-512.sasl.jaas.config"), scram.into()));
+        for mechanism in ["scram-sha-256", "scram-sha-512"] {
+            all.push((name(&format!("{mechanism}.sasl.jaas.config")), scram.into()));
+        }
     }
     // The first takes tokens that nobody has signed; both want a new one before the old one expires.
     let internals = "org.apache.kafka.common.security.oauthbearer";
