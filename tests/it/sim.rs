@@ -8,9 +8,9 @@ use weir_tests::sim::place::Where;
 use weir_tests::sim::world::{self, Careless, Options};
 
 /// Seeds in CI; `WEIR_SIM_SEEDS` sets another number.
-const SEEDS: u64 = 900;
+const SEEDS: u64 = 600;
 /// One seed in so many writes real Parquet.
-const PARQUET_EVERY: u64 = 50;
+const PARQUET_EVERY: u64 = 35;
 
 /// A half of the seeds are on the disk, a third on S3 and Glue, the others on S3 and a REST catalog; so are
 /// those with Parquet.

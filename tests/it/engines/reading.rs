@@ -22,7 +22,8 @@ pub fn history(fleet: &mut Fleet) -> Result<String> {
     fleet.live(1, 6, &[])?;
     fleet.weir(&["tag", SALES, "audit"])?.expect(0)?;
     let before = fleet.newest(COUNTS)?;
-    fleet.contract(&crate::evolve::new())?;
+    let by_month = "customProperties:\n  - {property: weir.partitionedBy, value: month}\n";
+    fleet.contract(&(crate::evolve::new() + by_month))?;
     fleet.result(&["contracts", "apply", CHANGING])?;
     fleet.counts(1 << 40, "1234567890.12", 20)?;
     fleet.live(2, 3, &[])?;
@@ -80,7 +81,9 @@ pub fn read(engines: &mut Engines, fleet: &Fleet, page: &mut Table, before: &str
         evolved["at"] = json!({"id": before});
         let seen = now.and_then(|_| engines.ask(&evolved));
         ensure!(seen.as_ref().is_ok_and(|seen| seen["rows"] == 20), "{by}: {seen:?}");
-        page.see(by, "a table whose columns were added and widened, now and before", seen, &KNOWN)?;
+        let what =
+            "a table whose columns were added and widened, its days made months, now and before";
+        page.see(by, what, seen, &KNOWN)?;
     }
     for by in ENGINES {
         let seen = engines.ask(&fleet.about("filters", by, ALL_TYPES));

@@ -40,6 +40,8 @@ const MAINTAIN_MEMORY: usize = 64 << 20;
 const DAY_MS: i64 = 25 * 60 * 60 * 1_000;
 /// Turns of chaos, and twice as many with Parquet; then faults end and everything must come to rest.
 const CHAOS_TURNS: usize = 2_500;
+/// Turns of a quiet time, of a tenth of a second each.
+const QUIET_TURNS: usize = 1_200;
 /// Turns within which it must.
 const REST_TURNS: usize = 60_000;
 
@@ -156,7 +158,7 @@ pub fn run(seed: u64, options: Options) -> Result<Outcome, Failure> {
         ahead_ms: 0,
         produced: 0,
     };
-    let result = world.chaos().and_then(|()| world.rest());
+    let result = world.chaos().and_then(|()| world.quiet()).and_then(|()| world.rest());
     let (trace, mut counts) = (world.trace.take(), world.auditor.borrow().counts.clone());
     counts.add(&world.faults.counts());
     match result {
@@ -171,6 +173,16 @@ impl World {
         for _ in 0..turns {
             self.clock.advance(self.rng.below(15) as i64);
             self.happen();
+            self.poll_one()?;
+        }
+        Ok(())
+    }
+
+    /// In one world of some: nothing is produced and nobody dies for two minutes, so that who is idle says so.
+    fn quiet(&mut self) -> Result<(), String> {
+        let turns = if self.rng.one_in(20) { QUIET_TURNS } else { 0 };
+        for _ in 0..turns {
+            self.clock.advance(self.rng.below(200) as i64);
             self.poll_one()?;
         }
         Ok(())

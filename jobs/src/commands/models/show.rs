@@ -8,6 +8,7 @@ use crate::cli;
 use crate::failure::Failure;
 use crate::lake::open as lake;
 use crate::models::Models;
+use crate::models::screen::{PROGRESS, watched};
 use crate::rows::{objects, shown};
 use crate::session::{Done, Session};
 
@@ -19,8 +20,12 @@ pub fn run(asked: &cli::Show, session: &mut Session) -> Result<Done, Failure> {
         let models = Models::load(&config, Some(&lake), asked.vars.as_deref()).await?;
         let name = models.named(&asked.model)?;
         let engine = models.runner(&lake).engine().await.map_err(Failure::catalog)?;
-        let rows = engine.rows(&models.compiled[&name].sql, asked.limit).await;
-        rows.map_err(|e| Failure::catalog(e).at(&models.project.models[&name].path))
+        let rows = engine.rows(&models.compiled[&name].sql, asked.limit);
+        let rows = watched(PROGRESS, rows, || {
+            tracing::info!(model = %name, "still reading");
+            Ok(())
+        });
+        rows.await?.map_err(|e| Failure::catalog(e).at(&models.project.models[&name].path))
     })?;
     session.output.result("rows", rows.count());
     if session.output.is_json() {
