@@ -1,17 +1,18 @@
 """What windows of time cost: increments on small and large tables, one core against DataFusion's own
 reading, and trades per second into minutes.
 
-usage: windows.py WEIR STACK FOLDER [--old 10000,1000000,20000000] [--parts increments,core,rate] [--runs 3]
+usage: windows.py WEIR STACK FOLDER [--old 10000,1000000,20000000,4000000/120] [--parts increments,core,rate] [--runs 3]
 
 STACK is `weir-stack` (target/release), which starts a Kafka and makes trades. FOLDER must not exist, and
 takes some 10 GB with twenty million trades. Uses the contract and the models of the repository;
 WEIR and STACK should be release builds.
 
-increments: so many old trades over 30 days, then 10,000 new ones: of the current hour, or half of them late
-  over seven days. `weir run --select trades_1m` then; files opened and bytes read as `run_results.json`
+increments: so many old trades over 30 days (or as many as stand behind a slash), then 10,000 new ones: of the
+  current hour, or half of them late over seven days. `weir run --select trades_1m` then; files opened and bytes read as `run_results.json`
   says, on the raw table as ingest left it and after `weir maintain`. From a million old trades on it fails where news of an
   hour open a quarter of the files that a full refresh opens, or read a third of its bytes, a tenth beside twenty million;
-  and where beside twenty million trades of thirty days news late by up to seven days read half of them.
+  where beside twenty million trades of thirty days news late by up to seven days read half of them; and where late
+  news read a quarter more beside a table than beside a younger one that had as many trades a day.
 core: two million trades on one core: sums by symbol and by minute, through staging, against DataFusion alone over
   the same files (`weir-bench scan`, beside STACK).
 rate: six million trades, a minute of 100,000 a second: ingest and the build of their minutes.
@@ -85,13 +86,13 @@ def mib(count):
 
 def increments(asked, kafka):
     """The table of old rows, news, files and bytes; ends with an error if news cost more than their windows may."""
-    print(f"\n{NEW:,} new trades on old ones over 30 days")
-    print("| old trades | raw table | new trades | full refresh: files, MiB | increment: files, MiB | wall s | CPU-s | RSS MiB |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    dear = []
-    for old in asked.old:
-        lake = Lake(asked, f"old-{old}", kafka)
-        lake.load(old, 1, END_MS - HOUR_MS, 30 * 24)
+    print(f"\n{NEW:,} new trades on old ones")
+    print("| old trades | of days | raw table | new trades | full refresh: files, MiB | increment: files, MiB | wall s | CPU-s | RSS MiB |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    dear, as_dense = [], {}
+    for old, days in asked.old:
+        lake = Lake(asked, f"old-{old}-{days}", kafka)
+        lake.load(old, 1, END_MS - HOUR_MS, days * 24)
         lake.weir("ingest", "--until-latest")
         seed = 1
         for raw in ["as ingested", "compacted"]:
@@ -107,7 +108,7 @@ def increments(asked, kafka):
                 made = lake.build()
                 process = made["process"]
                 print(
-                    f"| {old:,} | {raw} | {news} | {whole['files']}, {mib(whole['bytes'])} | {made['files']}, "
+                    f"| {old:,} | {days} | {raw} | {news} | {whole['files']}, {mib(whole['bytes'])} | {made['files']}, "
                     f"{mib(made['bytes'])} | {process['wall_seconds']:.1f} | {process['cpu_seconds']:.1f} | "
                     f"{process['peak_rss_bytes'] / 1048576:.0f} |",
                     flush=True,
@@ -117,6 +118,8 @@ def increments(asked, kafka):
                     dear.append(f"{raw}, {old:,} old trades: an hour reads more than a {times}th of the whole")
                 if not late and old >= 1_000_000 and made["files"] * 4 > whole["files"]:
                     dear.append(f"{raw}, {old:,} old trades: an hour opens more than a quarter of the files")
+                if late and made["bytes"] > 1.25 * as_dense.setdefault((raw, old // days), made["bytes"]):
+                    dear.append(f"{raw}, {old:,} old trades: late news cost more than in a younger table")
                 if late and old >= 20_000_000 and made["bytes"] * 2 > whole["bytes"]:
                     dear.append(f"{raw}, {old:,} old trades: seven days of thirty cost half of the whole")
         if old <= 1_000_000:
@@ -209,13 +212,13 @@ def main():
     parser.add_argument("weir", type=pathlib.Path)
     parser.add_argument("stack", type=pathlib.Path)
     parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("--old", default="10000,1000000,20000000")
+    parser.add_argument("--old", default="10000,1000000,20000000,4000000/120")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--parts", default="increments,core,rate")
     asked = parser.parse_args()
     asked.weir, asked.stack = asked.weir.resolve(), asked.stack.resolve()
     asked.folder = asked.folder.resolve()
-    asked.old = [int(old) for old in asked.old.split(",")]
+    asked.old = [(int(old), int(days or 30)) for old, _, days in (one.partition("/") for one in asked.old.split(","))]
     asked.folder.mkdir(parents=True)
     with subprocess.Popen(
         [asked.stack, "kafka"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
