@@ -74,7 +74,7 @@ pub mod column {
     /// Until when it holds, that instant not included; null while it does.
     pub const VALID_TO: &str = "valid_to";
 
-    /// The event's time: partitions every raw table by day.
+    /// The event's time: partitions every raw table, by day or month.
     pub const EVENT_TIME: &str = "event_time";
     /// The event's id.
     pub const EVENT_ID: &str = "event_id";

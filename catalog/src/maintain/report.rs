@@ -106,7 +106,8 @@ pub struct Compaction {
     pub young: u64,
     /// Files left alone because another engine deleted rows of them.
     pub with_deletes: u64,
-    /// Files left alone because another engine wrote them under another partition spec.
+    /// Files left alone because their rows may be of several partitions: those that another engine wrote under a
+    /// spec of its own, and months in a table that is partitioned by day again.
     pub other_spec: u64,
 }
 
