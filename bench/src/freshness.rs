@@ -184,7 +184,7 @@ impl Lab {
             }
             Some(cloud) => Lake::open_s3(
                 aws::s3_warehouse("lake")?,
-                &aws::identity(),
+                &aws::identity()?,
                 &aws::s3_at(&cloud.s3.endpoint()),
                 CatalogAt::Glue(aws::glue_at(&cloud.glue.tap.endpoint(), "")),
                 options,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use object_store::ClientOptions;
 use object_store::client::{
@@ -22,9 +23,16 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// How long it asks to be left alone.
-    pub(crate) retry_after: Option<Duration>,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+}
+
+impl Answer {
+    /// How long the server asks to be left alone.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        let seconds = self.headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+        Some(Duration::from_secs(seconds))
+    }
 }
 
 /// Why there is no answer.
@@ -36,6 +44,8 @@ pub(crate) struct Unanswered {
     pub(crate) anonymous: bool,
     pub(crate) text: String,
 }
+
+impl std::error::Error for Unanswered {}
 
 impl fmt::Display for Unanswered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,10 +85,9 @@ pub(crate) async fn send(
         text: format!("{server} at {endpoint} does not answer: {e}"),
     };
     let response = client.execute(request).await.map_err(lost)?;
-    let status = response.status().as_u16();
-    let seconds = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
-    let body = response.into_body().bytes().await.map_err(lost)?;
-    Ok(Answer { status, retry_after: seconds.map(Duration::from_secs), body })
+    let (parts, body) = response.into_parts();
+    let body = body.bytes().await.map_err(lost)?;
+    Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
 }
 
 /// The body of a form.

@@ -12,7 +12,7 @@ use weir_contract::coverage::Coverage;
 use weir_contract::names::{TableName, key};
 use weir_contract::progress::{Progress, SnapshotFacts, TableFacts, Truth, resolve};
 
-use crate::aws::{AwsOptions, Identity};
+use crate::aws::Identity;
 use crate::backend::{
     Backend, GlueOptions, GluePointer, Loaded, Pointer, PointerBackend, RestBackend, RestOptions,
     SqlitePointer,
@@ -126,7 +126,7 @@ impl Lake {
     /// Errors: bad config, and what opening the SQLite file says.
     pub fn open_s3(
         warehouse: Warehouse,
-        aws: &AwsOptions,
+        identity: &Identity,
         s3: &S3Options,
         catalog: CatalogAt,
         options: LakeOptions,
@@ -136,8 +136,7 @@ impl Lake {
                 "the warehouse {warehouse} is not in S3; write s3://<bucket>/<prefix>"
             )));
         };
-        let identity = Identity::new(aws)?;
-        let store: Arc<dyn ObjectStore> = Arc::new(S3Store::new(bucket, &identity, s3)?);
+        let store: Arc<dyn ObjectStore> = Arc::new(S3Store::new(bucket, identity, s3)?);
         let env = Env::system();
         Ok(match catalog {
             CatalogAt::Sqlite { file, name } => {
@@ -145,7 +144,7 @@ impl Lake {
                 Lake::of(env, store, warehouse, pointer, options)
             }
             CatalogAt::Glue(glue) => {
-                let pointer = GluePointer::new(&identity, glue, warehouse.clone(), env.clone())?;
+                let pointer = GluePointer::new(identity, glue, warehouse.clone());
                 Lake::of(env, store, warehouse, pointer, options)
             }
             CatalogAt::Rest(rest) => return Lake::of_rest(env, store, warehouse, rest, options),

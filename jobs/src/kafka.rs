@@ -68,17 +68,17 @@ impl Signer {
 
     fn sign(&self) -> Result<Token, SourceError> {
         let failed = |class, why: String| SourceError::new(class, format!("{TOKEN}: {why}"));
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|e| failed(ErrorClass::Denied, e.to_string()))?;
         let mut known = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
         let identity = match &mut *known {
             Some(identity) => identity,
             none => {
                 let options = lake::identity(&self.aws).map_err(|f| failed(f.class, f.what))?;
-                let identity = Identity::new(&options);
+                let identity = runtime.block_on(Identity::new(&options));
                 none.insert(identity.map_err(|e| failed(e.class(), e.message().into()))?)
             }
         };
-        let runtime = Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|e| failed(ErrorClass::Denied, e.to_string()))?;
         let token = runtime.block_on(identity.msk_token());
         let token = token.map_err(|e| failed(e.class(), e.message().into()))?;
         Ok(Token { value: token.value, principal: "weir".into(), until_ms: token.until_ms })

@@ -1,6 +1,7 @@
 //! From the config to the lake.
 
-use weir_catalog::aws::{AwsKeys, AwsOptions, AwsRole};
+use tokio::runtime::Builder;
+use weir_catalog::aws::{AwsKeys, AwsOptions, AwsRole, Identity};
 use weir_catalog::backend::{GlueOptions, RestAuth, RestOptions, Secret};
 use weir_catalog::storage::S3Options;
 use weir_catalog::{CatalogAt, CatalogError, Lake, LakeOptions};
@@ -33,7 +34,7 @@ pub fn open(config: &Config, create: bool) -> Result<Lake, Failure> {
                 CatalogPlace::Glue(account) => CatalogAt::Glue(glue(account, aws)),
                 CatalogPlace::Rest(uri) => CatalogAt::Rest(rest(uri, &config.rest)?),
             };
-            Lake::open_s3(warehouse.clone(), &identity(aws)?, &s3(aws), at, options)
+            Lake::open_s3(warehouse.clone(), &who(aws)?, &s3(aws), at, options)
         }
         (WarehouseAt::Folder(folder), CatalogPlace::Rest(uri)) => {
             Lake::open_rest(folder, rest(uri, &config.rest)?, options)
@@ -74,7 +75,15 @@ pub fn database_prefix(config: &Config) -> &str {
     }
 }
 
-/// Who we are in AWS.
+/// Who we are in AWS, with credentials if they are to be had.
+fn who(aws: &Aws) -> Result<Identity, Failure> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|e| Failure::denied(format!("a thread cannot be started: {e}")))?;
+    runtime.block_on(Identity::new(&identity(aws)?)).map_err(Failure::catalog)
+}
+
+/// What the config says of who we are in AWS.
 pub fn identity(aws: &Aws) -> Result<AwsOptions, Failure> {
     let keys = match &aws.keys {
         None => None,

@@ -40,7 +40,8 @@ fn directives(level: &str) -> String {
         ["weir", "weir_contract", "weir_catalog", "weir_fleet", "weir_ingest", "librdkafka"];
     let ours: Vec<String> = crates.iter().map(|name| format!("{name}={level}")).collect();
     let libraries = if level == "error" { "error" } else { "warn" };
-    format!("{libraries},{}", ours.join(","))
+    // What it warns of, somebody was not let in, our errors say.
+    format!("{libraries},aws_config=error,{}", ours.join(","))
 }
 
 /// Sends the process's log to stderr, or into a file. To be called once.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use weir_catalog::aws::{AwsKeys, AwsOptions};
+use weir_catalog::aws::{AwsKeys, AwsOptions, Identity};
 use weir_catalog::backend::GlueOptions;
 use weir_catalog::storage::{S3Options, Warehouse};
 
@@ -13,7 +13,22 @@ use crate::stack::BUCKET;
 pub const TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Who the tests are.
-pub fn identity() -> AwsOptions {
+pub fn identity() -> Result<Identity> {
+    known(&options())
+}
+
+/// An identity, wherever it is asked for: within a runtime, too.
+pub fn known(options: &AwsOptions) -> Result<Identity> {
+    let made = || -> Result<Identity> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(runtime.block_on(Identity::new(options))?)
+    };
+    std::thread::scope(|scope| scope.spawn(made).join())
+        .map_err(|_| anyhow::anyhow!("making an identity panicked"))?
+}
+
+/// What the tests say of themselves.
+pub fn options() -> AwsOptions {
     AwsOptions {
         region: Some("us-east-1".into()),
         keys: Some(AwsKeys { id: "test".into(), secret: "test".into(), token: None }),

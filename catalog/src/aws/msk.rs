@@ -14,7 +14,6 @@ use aws_sigv4::sign::v4::SigningParams;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
-use object_store::aws::AwsCredential;
 
 use super::Identity;
 use crate::error::{CatalogError, Result};
@@ -39,15 +38,9 @@ pub struct MskToken {
 impl Identity {
     /// A token in the name of this identity, from now on.
     ///
-    /// Errors: denied (no credentials), retry (those of a role are not to be had now), bug.
+    /// Errors: those of credentials, and bug.
     pub async fn msk_token(&self) -> Result<MskToken> {
-        let credential = self.credentials.get_credential().await.map_err(|e| {
-            let text = format!("no credentials of AWS to sign a token for MSK: {e}");
-            match e {
-                object_store::Error::Generic { .. } => CatalogError::retry(text),
-                _ => CatalogError::denied(text),
-            }
-        })?;
+        let credential = self.credentials().await?;
         token(&credential, &self.region, Utc::now())
             .map_err(|e| CatalogError::bug(format!("a token for MSK cannot be signed: {e}")))
     }
@@ -55,16 +48,15 @@ impl Identity {
 
 type Signed<T> = std::result::Result<T, Box<dyn Error>>;
 
-fn token(credential: &AwsCredential, region: &str, at: DateTime<Utc>) -> Signed<MskToken> {
+fn token(credential: &Credentials, region: &str, at: DateTime<Utc>) -> Signed<MskToken> {
     let url = signed_url(credential, region, at)?;
     let url = format!("{url}&User-Agent={}", escaped(USER_AGENT));
     let until_ms = (at + LIFE).timestamp_millis();
     Ok(MskToken { value: URL_SAFE_NO_PAD.encode(url), until_ms })
 }
 
-fn signed_url(credential: &AwsCredential, region: &str, at: DateTime<Utc>) -> Signed<String> {
-    let AwsCredential { key_id, secret_key, token } = credential;
-    let identity = Credentials::new(key_id, secret_key, token.clone(), None, "weir").into();
+fn signed_url(credential: &Credentials, region: &str, at: DateTime<Utc>) -> Signed<String> {
+    let identity = credential.clone().into();
     let mut settings = SigningSettings::default();
     settings.signature_location = SignatureLocation::QueryParams;
     settings.expires_in = Some(LIFE);
@@ -88,12 +80,9 @@ fn signed_url(credential: &AwsCredential, region: &str, at: DateTime<Utc>) -> Si
 mod tests {
     use super::*;
 
-    fn credential(token: Option<&str>) -> AwsCredential {
-        AwsCredential {
-            key_id: "AKIDEXAMPLE".into(),
-            secret_key: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".into(),
-            token: token.map(Into::into),
-        }
+    fn credential(token: Option<&str>) -> Credentials {
+        let secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+        Credentials::new("AKIDEXAMPLE", secret, token.map(Into::into), None, "test")
     }
 
     fn at() -> DateTime<Utc> {

@@ -10,20 +10,20 @@ mod entry;
 mod refusal;
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
+use aws_sdk_glue::Client;
+use aws_sdk_glue::config::Builder;
+use aws_sdk_glue::config::retry::RetryConfig;
+use aws_sdk_glue::types::{DatabaseInput, Table, TableInput};
 use weir_contract::names::TableName;
 
-use refusal::{reply, silence};
+use refusal::told;
 
 use super::Loaded;
 use super::pointer::{Pointer, Swap};
-use super::refusal::{Refusal, pause};
-use crate::aws::{Identity, Signed};
-use crate::env::Env;
+use super::refusal::Refusal;
+use crate::aws::Identity;
 use crate::error::{CatalogError, Result};
 use crate::storage::Warehouse;
-
-const JSON: &str = "application/x-amz-json-1.1";
 
 /// Which catalog, and what of it.
 #[derive(Debug, Clone, Default)]
@@ -39,136 +39,124 @@ pub struct GlueOptions {
 /// Pointers in one catalog of Glue.
 #[derive(Debug, Clone)]
 pub struct GluePointer {
-    glue: Signed,
+    glue: Client,
+    identity: Identity,
     options: GlueOptions,
     warehouse: Warehouse,
-    retries_max: usize,
-    env: Env,
 }
 
 impl GluePointer {
     /// The catalog, in the name of `identity`. Tables whose files stand outside of `warehouse` are
     /// other lakes', and are not listed. Nothing is asked yet.
-    ///
-    /// Errors: bad config.
-    pub fn new(
-        identity: &Identity,
-        options: GlueOptions,
-        warehouse: Warehouse,
-        env: Env,
-    ) -> Result<GluePointer> {
-        let glue = Signed::new(identity, "glue", options.endpoint.as_deref())?;
-        Ok(GluePointer { glue, options, warehouse, retries_max: identity.retries_max, env })
+    pub fn new(identity: &Identity, options: GlueOptions, warehouse: Warehouse) -> GluePointer {
+        let mut config = Builder::from(&identity.sdk);
+        if let Some(endpoint) = &options.endpoint {
+            config.set_endpoint_url(Some(endpoint.clone()));
+        }
+        let glue = Client::from_conf(config.build());
+        GluePointer { glue, identity: identity.clone(), options, warehouse }
     }
 
     fn database(&self, name: &TableName) -> String {
         format!("{}{}", self.options.database_prefix, name.namespace)
     }
 
-    /// One call, sent once.
-    async fn call(&self, operation: &str, on: &str, mut input: Value) -> Result<Value, Refusal> {
-        if let Some(id) = &self.options.catalog_id {
-            input["CatalogId"] = id.as_str().into();
-        }
-        let action = format!("glue:{operation}");
-        let target = format!("AWSGlue.{operation}");
-        let sent =
-            self.glue.post(JSON, &[("x-amz-target", target.as_str())], input.to_string()).await;
-        match sent {
-            Ok(answer) => reply(&action, on, answer),
-            Err(why) => Err(silence(&action, on, &why)),
-        }
+    fn account(&self) -> Option<String> {
+        self.options.catalog_id.clone()
     }
 
-    /// A call that changes nothing, or nothing more when it is repeated.
-    async fn ask(&self, operation: &str, on: &str, input: Value) -> Result<Value, Refusal> {
-        let mut attempt = 0;
-        loop {
-            let refusal = match self.call(operation, on, input.clone()).await {
-                Err(refusal) if refusal.passes() => refusal,
-                answer => return answer,
-            };
-            if attempt >= self.retries_max {
-                return Err(refusal);
-            }
-            attempt += 1;
-            pause(&self.env, attempt).await;
-        }
+    /// That there are credentials: without them nothing is sent, and the SDK would not say why.
+    async fn known(&self) -> Result<(), Refusal> {
+        self.identity.credentials().await.map(drop).map_err(Refusal::Failed)
     }
 
-    /// Every page of a list.
-    async fn pages(
-        &self,
-        operation: &str,
-        on: &str,
-        input: Value,
-        list: &str,
-    ) -> Result<Vec<Value>> {
-        let mut found = Vec::new();
-        let mut token = Value::Null;
-        loop {
-            let mut input = input.clone();
-            if !token.is_null() {
-                input["NextToken"] = token;
-            }
-            let page = self.ask(operation, on, input).await;
-            let mut page = page.map_err(Refusal::into_error)?;
-            if let Value::Array(entries) = page[list].take() {
-                found.extend(entries);
-            }
-            token = page["NextToken"].take();
-            if token.as_str().is_none_or(str::is_empty) {
-                return Ok(found);
-            }
-        }
+    async fn databases(&self) -> Result<Vec<String>, Refusal> {
+        self.known().await?;
+        let pages = self.glue.get_databases().set_catalog_id(self.account());
+        let found = pages.into_paginator().send().try_collect().await;
+        let found = told("glue:GetDatabases", "the catalog", found)?;
+        let all = found.into_iter().flat_map(|page| page.database_list);
+        Ok(all.map(|database| database.name).collect())
+    }
+
+    async fn tables(&self, database: &str) -> Result<Vec<Table>, Refusal> {
+        self.known().await?;
+        let pages = self.glue.get_tables().set_catalog_id(self.account()).database_name(database);
+        let found = pages.into_paginator().send().try_collect().await;
+        let found = told("glue:GetTables", database, found)?;
+        Ok(found.into_iter().flat_map(|page| page.table_list.unwrap_or_default()).collect())
     }
 
     /// A table's entry as it stands.
-    async fn entry(&self, name: &TableName) -> Result<Option<Value>> {
-        let input = json!({"DatabaseName": self.database(name), "Name": name.name});
-        match self.ask("GetTable", &name.to_string(), input).await {
-            Ok(mut answer) => Ok(Some(answer["Table"].take())),
+    async fn entry(&self, name: &TableName) -> Result<Option<Table>> {
+        self.known().await.map_err(Refusal::into_error)?;
+        let asked = self.glue.get_table().set_catalog_id(self.account());
+        let asked = asked.database_name(self.database(name)).name(&name.name).send().await;
+        match told("glue:GetTable", &name.to_string(), asked) {
+            Ok(answer) => Ok(answer.table),
             Err(Refusal::Missing(_)) => Ok(None),
             Err(refusal) => Err(refusal.into_error()),
         }
     }
 
-    async fn create(&self, name: &TableName, input: &Value) -> Result<Value, Refusal> {
-        let input = json!({"DatabaseName": self.database(name), "TableInput": input});
-        self.call("CreateTable", &name.to_string(), input).await
+    /// Sent once, as what moves a pointer is: a refusal is then of the first and only attempt.
+    async fn create(&self, name: &TableName, input: &TableInput) -> Result<(), Refusal> {
+        self.known().await?;
+        let call = self.glue.create_table().set_catalog_id(self.account());
+        let call = call.database_name(self.database(name)).table_input(input.clone());
+        let sent = call.customize().config_override(once()).send().await;
+        told("glue:CreateTable", &name.to_string(), sent).map(drop)
+    }
+
+    /// Sent once; `version` is the one that was read.
+    async fn update(
+        &self,
+        name: &TableName,
+        input: TableInput,
+        version: &str,
+    ) -> Result<(), Refusal> {
+        self.known().await?;
+        let call = self.glue.update_table().set_catalog_id(self.account());
+        let call = call.database_name(self.database(name)).table_input(input).version_id(version);
+        // Else Glue keeps each version, until a quota is used up.
+        let call = call.skip_archive(true);
+        let sent = call.customize().config_override(once()).send().await;
+        told("glue:UpdateTable", &name.to_string(), sent).map(drop)
     }
 
     /// Makes the table's database where it is missing.
     async fn create_database(&self, name: &TableName) -> Result<(), Refusal> {
         let database = self.database(name);
-        let description = "Tables of a lake written by Weir";
-        let input = json!({"DatabaseInput": {"Name": &database, "Description": description}});
-        match self.ask("CreateDatabase", &database, input).await {
+        let input = DatabaseInput::builder()
+            .name(&database)
+            .description("Tables of a lake written by Weir");
+        let input = input.build().map_err(|e| Refusal::Failed(CatalogError::bug(e.to_string())))?;
+        let call = self.glue.create_database().set_catalog_id(self.account());
+        let made = call.database_input(input).send().await;
+        match told("glue:CreateDatabase", &database, made) {
             Ok(_) | Err(Refusal::Exists(_)) => Ok(()),
             Err(refusal) => Err(refusal),
         }
     }
 }
 
+/// No retries.
+fn once() -> Builder {
+    Builder::new().retry_config(RetryConfig::disabled())
+}
+
 #[async_trait]
 impl Pointer for GluePointer {
     async fn list(&self) -> Result<Vec<TableName>> {
-        let databases =
-            self.pages("GetDatabases", "the catalog", json!({}), "DatabaseList").await?;
         let mut names = Vec::new();
-        for database in databases {
-            let Some(database) = database["Name"].as_str() else { continue };
+        for database in self.databases().await.map_err(Refusal::into_error)? {
             let Some(namespace) = database.strip_prefix(&*self.options.database_prefix) else {
                 continue;
             };
-            let input = json!({"DatabaseName": database});
-            for entry in self.pages("GetTables", database, input, "TableList").await? {
+            for entry in self.tables(&database).await.map_err(Refusal::into_error)? {
                 let ours = entry::location(&entry).is_some_and(|at| self.warehouse.holds(at));
-                if let Some(name) = entry["Name"].as_str()
-                    && entry::is_iceberg(&entry)
-                    && ours
-                {
-                    names.push(TableName { namespace: namespace.into(), name: name.into() });
+                if entry::is_iceberg(&entry) && ours {
+                    names.push(TableName { namespace: namespace.into(), name: entry.name });
                 }
             }
         }
@@ -191,7 +179,10 @@ impl Pointer for GluePointer {
     }
 
     async fn insert(&self, name: &TableName, new: &Loaded) -> Swap {
-        let input = entry::new(&name.name, &new.location, &new.metadata);
+        let input = match entry::new(&name.name, &new.location, &new.metadata) {
+            Ok(input) => input,
+            Err(e) => return Swap::Failed(e),
+        };
         let mut created = self.create(name, &input).await;
         if matches!(created, Err(Refusal::Missing(_))) {
             if let Err(refusal) = self.create_database(name).await {
@@ -217,26 +208,22 @@ impl Pointer for GluePointer {
                 ));
             }
         }
-        let Some(version) = entry["VersionId"].as_str() else {
+        let Some(version) = entry.version_id() else {
             return Swap::Failed(CatalogError::bad_data(format!(
                 "the catalog gives no version of {name}, without which no commit is safe"
             )));
         };
-        let input = json!({
-            "DatabaseName": self.database(name),
-            "TableInput": entry::moved(&entry, old, &new.location, &new.metadata),
-            "VersionId": version,
-            // Else Glue keeps each version, until a quota is used up.
-            "SkipArchive": true,
-        });
-        outcome(self.call("UpdateTable", &name.to_string(), input).await)
+        match entry::moved(&entry, old, &new.location, &new.metadata) {
+            Ok(input) => outcome(self.update(name, input, version).await),
+            Err(e) => Swap::Failed(e),
+        }
     }
 }
 
 /// What became of a call that was sent once and moves a pointer.
-fn outcome(called: Result<Value, Refusal>) -> Swap {
+fn outcome(called: Result<(), Refusal>) -> Swap {
     match called {
-        Ok(_) => Swap::Done,
+        Ok(()) => Swap::Done,
         Err(Refusal::Missing(seen) | Refusal::Exists(seen) | Refusal::Beaten(seen)) => {
             Swap::Conflict(seen)
         }

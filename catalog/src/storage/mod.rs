@@ -18,5 +18,4 @@ pub use s3::{Refused, S3Options, S3Store};
 pub use synced::SyncedStore;
 pub use warehouse::{S3_SCHEME, Warehouse};
 
-pub(crate) use s3::element;
 pub(crate) use warehouse::odd_character;

@@ -23,7 +23,6 @@ use object_store::{
 };
 
 pub use explain::Refused;
-pub(crate) use explain::element;
 use explain::explain;
 
 use crate::aws::Identity;
@@ -77,11 +76,11 @@ impl S3Store {
     ///
     /// Errors: bad config.
     pub fn new(bucket: &str, identity: &Identity, options: &S3Options) -> crate::Result<S3Store> {
-        let endpoint = identity.endpoint("s3", options.endpoint.as_deref());
+        let endpoint = identity.s3_endpoint(options.endpoint.as_deref());
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(bucket)
             .with_region(&identity.region)
-            .with_credentials(identity.credentials.clone())
+            .with_credentials(identity.for_store())
             .with_endpoint(bucket_endpoint(&endpoint, bucket, options.path_style))
             .with_virtual_hosted_style_request(!options.path_style)
             .with_client_options(identity.client())

@@ -7,12 +7,11 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context, Result, ensure};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
-use weir_catalog::aws::Identity;
 use weir_catalog::backend::{GluePointer, RestAuth, RestOptions, Secret};
 use weir_catalog::env::Env;
 use weir_catalog::verify::{VerifyOptions, verify};
 use weir_catalog::{CatalogAt, Lake, LakeOptions};
-pub use weir_tests::aws::{TIMEOUT, glue_at, identity, s3_at, s3_warehouse};
+pub use weir_tests::aws::{TIMEOUT, glue_at, identity, known, options, s3_at, s3_warehouse};
 use weir_tests::stack::{GlueServer, Moto, Request, RestCatalog, Tap, forward};
 
 /// A place for one lake. Each call of `lake` is another process's view of it.
@@ -105,13 +104,12 @@ impl Place {
             Place::Glue(server, store) => {
                 let warehouse = s3_warehouse("weir")?;
                 let glue = glue_at(&server.tap.endpoint(), "");
-                let (who, env) = (Identity::new(&identity())?, Env::system());
-                let pointer = GluePointer::new(&who, glue, warehouse.clone(), env.clone())?;
-                Ok(Lake::of(env, store.clone(), warehouse, pointer, options))
+                let pointer = GluePointer::new(&identity()?, glue, warehouse.clone());
+                Ok(Lake::of(Env::system(), store.clone(), warehouse, pointer, options))
             }
             Place::Moto(tap, prefix) => {
                 let glue = CatalogAt::Glue(glue_at(&tap.endpoint(), &format!("{prefix}_")));
-                let (who, s3) = (identity(), s3_at(&tap.endpoint()));
+                let (who, s3) = (identity()?, s3_at(&tap.endpoint()));
                 Ok(Lake::open_s3(s3_warehouse(prefix)?, &who, &s3, glue, options)?)
             }
             Place::Rest(tap, server) => {

@@ -8,17 +8,17 @@ use anyhow::{Context, Result, ensure};
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutResult};
 use weir_catalog::CatalogError;
-use weir_catalog::aws::{AwsRole, Identity};
+use weir_catalog::aws::AwsRole;
 use weir_catalog::storage::S3Store;
 use weir_contract::class::ErrorClass;
 use weir_tests::stack::{BUCKET, Fault, Reply, Tap, forward};
 
-use super::place::{TIMEOUT, fresh, identity, moto, runtime, s3_at};
+use super::place::{TIMEOUT, fresh, identity, known, moto, options, runtime, s3_at};
 
 const PUT: &str = "s3:PutObject";
 
 fn store(tap: &Tap, bucket: &str) -> Result<S3Store> {
-    Ok(S3Store::new(bucket, &Identity::new(&identity())?, &s3_at(&tap.endpoint()))?)
+    Ok(S3Store::new(bucket, &identity()?, &s3_at(&tap.endpoint()))?)
 }
 
 async fn create(store: &S3Store, key: &str, bytes: &'static str) -> Result<PutResult, Error> {
@@ -171,7 +171,7 @@ fn a_bucket_that_never_answers_is_given_up_after_some_tries() -> Result<()> {
         let error = CatalogError::storage("writing", error);
         ensure!(error.class() == ErrorClass::Retry, "{error}");
         // Each try of ours may be several of the client's.
-        let (calls, tries) = (tap.calls().len(), identity().retries_max + 1);
+        let (calls, tries) = (tap.calls().len(), options().retries_max + 1);
         ensure!(calls >= tries && calls <= tries * tries, "{fault:?}: {calls} calls");
     }
     Ok(())
@@ -195,9 +195,9 @@ fn a_role_is_renewed_before_it_expires() -> Result<()> {
     })?;
     let arn = "arn:aws:iam::123456789012:role/weir".to_string();
     let role = AwsRole { arn, external_id: None, sts_endpoint: Some(sts.endpoint()) };
-    let who = weir_catalog::aws::AwsOptions { role: Some(role), ..identity() };
+    let who = weir_catalog::aws::AwsOptions { role: Some(role), ..options() };
     runtime()?.block_on(async {
-        let store = S3Store::new(BUCKET, &Identity::new(&who)?, &s3_at(&tap.endpoint()))?;
+        let store = S3Store::new(BUCKET, &known(&who)?, &s3_at(&tap.endpoint()))?;
         create(&store, &fresh(), "x").await?;
         create(&store, &fresh(), "x").await?;
         tokio::time::sleep(Duration::from_millis(1_200)).await;
@@ -208,11 +208,17 @@ fn a_role_is_renewed_before_it_expires() -> Result<()> {
     })
 }
 
-/// What STS answers.
+/// What STS answers when a role is assumed.
 pub fn role_xml(number: u32, until: chrono::DateTime<chrono::Utc>) -> String {
+    sts_xml("AssumeRole", number, until)
+}
+
+/// What STS answers to an action that gives credentials.
+pub fn sts_xml(action: &str, number: u32, until: chrono::DateTime<chrono::Utc>) -> String {
     format!(
-        "<R><Credentials><AccessKeyId>ASIA{number}</AccessKeyId><SecretAccessKey>s</SecretAccessKey>\
-         <SessionToken>token-{number}</SessionToken><Expiration>{}</Expiration></Credentials></R>",
+        "<{action}Response><{action}Result><Credentials><AccessKeyId>ASIA{number}</AccessKeyId>\
+         <SecretAccessKey>s</SecretAccessKey><SessionToken>token-{number}</SessionToken>\
+         <Expiration>{}</Expiration></Credentials></{action}Result></{action}Response>",
         until.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
     )
 }
@@ -248,21 +254,24 @@ fn a_role_is_assumed_for_every_call() -> Result<()> {
     let tap = Tap::before(&moto()?.endpoint())?;
     let arn = "arn:aws:iam::123456789012:role/weir".to_string();
     let role = AwsRole { arn, external_id: Some("x".into()), sts_endpoint: Some(tap.endpoint()) };
-    let who = weir_catalog::aws::AwsOptions { role: Some(role), ..identity() };
+    let who = weir_catalog::aws::AwsOptions { role: Some(role), ..options() };
     runtime()?.block_on(async {
-        let store = S3Store::new(BUCKET, &Identity::new(&who)?, &s3_at(&tap.endpoint()))?;
+        let store = S3Store::new(BUCKET, &known(&who)?, &s3_at(&tap.endpoint()))?;
         let key = fresh();
         create(&store, &key, "by a role").await?;
         ensure!(read(&store, &key).await? == "by a role");
         let asked = tap.calls().iter().filter(|call| *call == "sts:AssumeRole").count();
         ensure!(asked == 1, "asked {asked} times: {:?}", tap.calls());
-        let denied = Fault::Refuse(403, "<Error><Code>AccessDenied</Code></Error>".into());
+        let denied = Fault::Refuse(
+            403,
+            "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>".into(),
+        );
         tap.fault("sts:AssumeRole", denied);
-        let store = S3Store::new(BUCKET, &Identity::new(&who)?, &s3_at(&tap.endpoint()))?;
-        let error = create(&store, &fresh(), "x").await.err().context("it was put")?;
-        let error = CatalogError::storage("writing", error);
+        let refused = known(&who).err().context("there is an identity")?;
+        let error = refused.downcast_ref::<CatalogError>().context("another error")?;
         ensure!(error.class() == ErrorClass::Denied, "{error}");
         ensure!(error.message().contains("sts:AssumeRole of arn:aws:iam"), "{error}");
+        ensure!(error.message().contains("AccessDenied"), "{error}");
         Ok(())
     })
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use chrono::{TimeDelta, Utc};
@@ -12,7 +13,7 @@ use weir_tests::lab::{self, Done};
 use weir_tests::stack::{BUCKET, HttpServer, Reply, Request, Tap, forward};
 
 use super::place::{fresh, moto};
-use super::s3::role_xml;
+use super::s3::{role_xml, sts_xml};
 
 const MACHINES: &str = "\
 machine_id,machine_kind,machine_status,refrigerated,valid_from
@@ -169,7 +170,7 @@ fn a_profile_with_keys_and_its_region() -> Result<()> {
     )?;
     stand.all_by(&[("AWS_PROFILE", "lake")], ("AKIA2", None), "ap-south-1")?;
     let done = stand.seed(&[("AWS_PROFILE", "lakes"), ("AWS_REGION", "x")])?.expect(2)?;
-    done.says(&["lakes", "of the AWS tools has no credentials, or is not there"])
+    done.says(&["no credentials of AWS", "lakes"])
 }
 
 #[test]
@@ -218,18 +219,18 @@ fn a_login_of_identity_center() -> Result<()> {
     let portal = portal.endpoint();
     let environment = [("AWS_PROFILE", "people"), ("AWS_ENDPOINT_URL_SSO", portal.as_str())];
     let login = |until: chrono::DateTime<Utc>| {
+        let until = until.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
         let token = json!({
-            "startUrl": "https://x.awsapps.com/start", "accessToken": "logged-in", "expiresAt": until.to_rfc3339(),
+            "startUrl": "https://x.awsapps.com/start", "accessToken": "logged-in", "expiresAt": until,
         });
-        stand.write(".aws/sso/cache/0123.json", &token.to_string())
+        // Named by the SHA-1 of "company", as `aws sso login` does.
+        let name = "71b21161ffa1e6516bcc072aaf5ef38cbe85b511";
+        stand.write(&format!(".aws/sso/cache/{name}.json"), &token.to_string())
     };
     let never = stand.seed(&environment)?.expect(1)?;
-    never.says(&[
-        "nobody is logged in at https://x.awsapps.com/start",
-        "aws sso login --profile people",
-    ])?;
+    never.says(&["no credentials of AWS", "aws sso login --profile people"])?;
     login(Utc::now() - TimeDelta::hours(1))?;
-    stand.seed(&environment)?.expect(1)?.says(&["or no longer"])?;
+    stand.seed(&environment)?.expect(1)?.says(&["expired", "or no longer"])?;
     login(in_an_hour())?;
     stand.all_by(&environment, (LENT, Some(TOKEN)), "eu-west-1")
 }
@@ -243,10 +244,39 @@ fn a_command_of_the_profile() -> Result<()> {
     print("echo '{\"Version\": 1, \"AccessKeyId\": \"AKIA4\", \"SecretAccessKey\": \"s\"}'")?;
     stand.all_by(&[], ("AKIA4", None), "eu-west-1")?;
     print("echo no vault >&2; exit 3")?;
-    stand.seed(&[])?.expect(1)?.says(&["credential_process of the profile", "no vault"])
+    stand.seed(&[])?.expect(1)?.says(&["no credentials of AWS", "external process", "no vault"])?;
+    print("sleep 60")?;
+    let began = Instant::now();
+    let waited = stand.seed(&[])?;
+    ensure!(began.elapsed() < Duration::from_secs(50), "a command that hangs is waited for");
+    ensure!(waited.code != Some(0), "{waited:#?}");
+    Ok(())
 }
 
-/// Web identity asks STS by HTTPS alone, and is left to object_store's own tests.
+/// As a service account of EKS has it.
+#[test]
+fn a_web_identity() -> Result<()> {
+    let stand = Stand::new("region = \"eu-west-1\"")?;
+    let token = stand.write("token", "a.web.token")?;
+    let sts = HttpServer::start(|request| {
+        let form = String::from_utf8_lossy(&request.body).into_owned();
+        let good =
+            ["Action=AssumeRoleWithWebIdentity", "WebIdentityToken=a.web.token", "role%2Flake"];
+        let body = match good.iter().all(|part| form.contains(part)) {
+            true => sts_xml("AssumeRoleWithWebIdentity", 7, in_an_hour()),
+            false => return Some(Reply { status: 403, ..Reply::default() }),
+        };
+        Some(Reply { status: 200, body: body.into(), ..Reply::default() })
+    })?;
+    let sts = sts.endpoint();
+    let environment = [
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", token.as_str()),
+        ("AWS_ROLE_ARN", "arn:aws:iam::1:role/lake"),
+        ("AWS_ENDPOINT_URL_STS", sts.as_str()),
+    ];
+    stand.all_by(&environment, (LENT, Some(TOKEN)), "eu-west-1")
+}
+
 #[test]
 fn what_a_pod_and_an_instance_are_given() -> Result<()> {
     let region = "region = \"eu-west-1\"";
@@ -270,10 +300,11 @@ fn what_a_pod_and_an_instance_are_given() -> Result<()> {
             "/latest/meta-data/iam/security-credentials/" => "lake".into(),
             _ => lent_json(),
         };
-        Some(Reply { status: 200, body: body.into(), ..Reply::default() })
+        let life = ("x-aws-ec2-metadata-token-ttl-seconds".into(), "21600".into());
+        Some(Reply { status: 200, headers: vec![life], body: body.into(), ..Reply::default() })
     })?;
     let metadata = metadata.endpoint();
-    let environment = [("AWS_METADATA_ENDPOINT", metadata.as_str())];
+    let environment = [("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.as_str())];
     instance.all_by(&environment, (LENT, Some(TOKEN)), "eu-west-1")
 }
 

@@ -225,7 +225,7 @@ impl Fleet {
                 let catalog = glue_at(glue, &format!("{}_", self.prefix));
                 let catalog = weir_catalog::CatalogAt::Glue(catalog);
                 let warehouse = s3_warehouse(&self.prefix)?;
-                Ok(Lake::open_s3(warehouse, &identity(), &s3_at(s3), catalog, options)?)
+                Ok(Lake::open_s3(warehouse, &identity()?, &s3_at(s3), catalog, options)?)
             }
         }
     }

@@ -5,7 +5,6 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, ensure};
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode};
-use weir_catalog::aws::Identity;
 use weir_catalog::storage::S3Store;
 use weir_tests::stack::{BUCKET, Versity};
 
@@ -21,7 +20,7 @@ fn versity() -> Result<&'static Versity> {
 }
 
 fn store() -> Result<S3Store> {
-    Ok(S3Store::new(BUCKET, &Identity::new(&identity())?, &s3_at(&versity()?.endpoint()))?)
+    Ok(S3Store::new(BUCKET, &identity()?, &s3_at(&versity()?.endpoint()))?)
 }
 
 #[test]

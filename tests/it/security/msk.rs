@@ -1,7 +1,8 @@
 //! Tokens for Amazon MSK, signed by Weir in the name of AWS's credentials.
 
 use anyhow::{Context, Result, ensure};
-use weir_catalog::aws::{AwsKeys, AwsOptions, Identity};
+use weir_catalog::aws::{AwsKeys, AwsOptions};
+use weir_tests::aws::known;
 use weir_tests::lab;
 use weir_tests::stack::MSK_KEY;
 
@@ -69,7 +70,7 @@ fn botocore_signs_the_same() -> Result<()> {
             secret: MSK_KEY.1.into(),
             token: (!session.is_empty()).then(|| session.into()),
         };
-        let identity = Identity::new(&AwsOptions {
+        let identity = known(&AwsOptions {
             region: Some(region.into()),
             keys: Some(keys),
             role: None,

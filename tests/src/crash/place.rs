@@ -183,7 +183,7 @@ endpoint = "{glue}"
         let Some(location) = self.pointer(stream)? else { return Ok(None) };
         let (s3, glue) = (s3_at(&aws.moto.endpoint()), glue_at(&aws.glue.tap.endpoint(), ""));
         let warehouse = s3_warehouse(PREFIX)?;
-        let lake = Lake::open_s3(warehouse, &identity(), &s3, CatalogAt::Glue(glue), options)?;
+        let lake = Lake::open_s3(warehouse, &identity()?, &s3, CatalogAt::Glue(glue), options)?;
         let loaded = runtime.block_on(lake.backend.read(&location))?;
         Ok(Some(Base { name, loaded }))
     }

@@ -23,7 +23,7 @@ use super::pointer::SimPointer;
 pub struct Counts(BTreeMap<&'static str, u64>);
 
 /// Everything that must happen in a long run, lest the run proves nothing about it.
-const MUST_HAPPEN: [&str; 44] = [
+const MUST_HAPPEN: [&str; 45] = [
     "crash",
     "freeze",
     "power cut",
@@ -50,6 +50,7 @@ const MUST_HAPPEN: [&str; 44] = [
     "redrive lost",
     "covered",
     "covered while idle",
+    "divided otherwise",
     "s3 put refused",
     "s3 put unanswered",
     "s3 put landed late",

@@ -8,8 +8,9 @@ use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll, Waker};
 
 use weir_catalog::Lake;
+use weir_catalog::evolve;
 use weir_catalog::maintain::{Maintain, MaintainEvent, MaintainOptions};
-use weir_contract::contract::Contract;
+use weir_contract::contract::{Contract, Division};
 use weir_contract::names::TableName;
 use weir_contract::progress::{Progress, Steps, Verdict};
 use weir_ingest::event::IngestEvent;
@@ -29,9 +30,10 @@ use super::rng::Rng;
 
 /// Processes that fight over the topic.
 const PROCESSES: usize = 2;
-/// Redrives, and after them maintenances, that may run at the same time.
+/// Redrives, after them maintenances, and then changes of the partitioning, that may run at the same time.
 const REDRIVES: usize = 2;
-const SIDES: usize = REDRIVES + 2;
+const EVOLVE: usize = REDRIVES + 2;
+const SIDES: usize = EVOLVE + 1;
 /// Steps that one of them goes on by at most when it is its turn.
 const STEPS: u64 = 16;
 /// Bytes that a maintenance may take.
@@ -72,8 +74,8 @@ pub enum Careless {
 pub struct Options {
     /// Which guard is missing.
     pub careless: Careless,
-    /// Real Parquet files; then redrives by a corrected contract and maintenance run beside ingest and
-    /// each other, and days pass.
+    /// Real Parquet files; then redrives by a corrected contract, maintenance and changes of the partitioning
+    /// run beside ingest and each other, and days pass.
     pub parquet: bool,
     /// Where the lake is.
     pub at: Where,
@@ -88,7 +90,7 @@ pub struct Outcome {
     pub counts: audit::Counts,
 }
 
-/// A redrive or a maintenance.
+/// A redrive, a maintenance, or a change of the partitioning.
 type Side = Pin<Box<dyn Future<Output = Result<(), String>>>>;
 type Task = Pin<Box<dyn Future<Output = (Report, Result<(), IngestError>)>>>;
 
@@ -251,17 +253,32 @@ impl World {
     }
 
     fn begin_or_kill(&mut self, index: usize) {
-        let (redrives, kill) = (index < REDRIVES, if index < REDRIVES { 2_400 } else { 400 });
+        let (begin, kill, killed): (fn(&mut Self) -> Side, _, _) = match index {
+            ..REDRIVES => (Self::redrive, 2_400, "redrive crash"),
+            EVOLVE => (Self::evolve, 400, "evolve crash"),
+            _ => (Self::maintain, 400, "maintain crash"),
+        };
         if self.sides[index].is_none() {
-            if self.rng.one_in(20) {
-                let side = if redrives { self.redrive() } else { self.maintain() };
-                self.sides[index] = Some(side);
+            if self.rng.one_in(if index == EVOLVE { 200 } else { 20 }) {
+                self.sides[index] = Some(begin(self));
             }
         } else if self.rng.one_in(kill) {
             self.sides[index] = None;
-            let what = if redrives { "redrive crash" } else { "maintain crash" };
-            self.note(what.into(), what);
+            self.note(killed.into(), killed);
         }
+    }
+
+    /// A contract is applied that divides the table by months, or again by days.
+    fn evolve(&mut self) -> Side {
+        let (lake, auditor) = (self.lake(Who::Weir), self.auditor.clone());
+        let by = if self.rng.one_in(2) { Division::Month } else { Division::Day };
+        let contract = Contract { partitioned_by: Some(by), ..super::format::contract() };
+        Box::pin(async move {
+            let done = evolve::apply(&lake, &contract).await.map_err(|e| e.to_string())?;
+            let what = if done.steps.is_empty() { "divided already" } else { "divided otherwise" };
+            auditor.borrow_mut().counts.many(what, 1);
+            Ok(())
+        })
     }
 
     /// Everything that is rejected, by the corrected contract.
@@ -410,7 +427,11 @@ impl World {
                     && let Poll::Ready(result) = poll(task)
                 {
                     self.sides[index] = None;
-                    let what = if index < REDRIVES { "redrive" } else { "maintain" };
+                    let what = match index {
+                        ..REDRIVES => "redrive",
+                        EVOLVE => "evolve",
+                        _ => "maintain",
+                    };
                     self.trace.borrow_mut().push(format!("{what} ended: {result:?}"));
                 }
             }

@@ -4,8 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws_sdk_glue::error::BuildError;
+use aws_sdk_glue::types::Column;
 use iceberg::spec::{NestedField, PrimitiveType, TableMetadata, Type};
-use serde_json::{Value, json};
 
 const FIELD_ID: &str = "iceberg.field.id";
 const FIELD_OPTIONAL: &str = "iceberg.field.optional";
@@ -15,11 +16,12 @@ const COMMENT_MAX: usize = 255;
 
 /// The columns of the current schema, then those that older schemas had besides. A comment that
 /// somebody wrote in Glue stays where the schema has none.
-pub(super) fn columns(metadata: &TableMetadata, found: &[Value]) -> Vec<Value> {
-    let comments: BTreeMap<&str, &str> = found
-        .iter()
-        .filter_map(|column| Some((column["Name"].as_str()?, column["Comment"].as_str()?)))
-        .collect();
+pub(super) fn columns(
+    metadata: &TableMetadata,
+    found: &[Column],
+) -> Result<Vec<Column>, BuildError> {
+    let comments: BTreeMap<&str, &str> =
+        found.iter().filter_map(|column| Some((column.name(), column.comment()?))).collect();
     let current = metadata.current_schema();
     let older = metadata.schemas_iter().filter(|s| s.schema_id() != current.schema_id());
     let mut older: Vec<_> = older.collect();
@@ -31,27 +33,23 @@ pub(super) fn columns(metadata: &TableMetadata, found: &[Value]) -> Vec<Value> {
     {
         for field in schema.as_struct().fields() {
             if seen.insert(field.name.clone()) {
-                columns.push(column(field, is_current, comments.get(&*field.name).copied()));
+                columns.push(column(field, is_current, comments.get(&*field.name).copied())?);
             }
         }
     }
-    columns
+    Ok(columns)
 }
 
-fn column(field: &NestedField, current: bool, comment: Option<&str>) -> Value {
-    let mut column = json!({
-        "Name": field.name,
-        "Type": type_text(&field.field_type),
-        "Parameters": {
-            FIELD_ID: field.id.to_string(),
-            FIELD_OPTIONAL: (!field.required).to_string(),
-            FIELD_CURRENT: current.to_string(),
-        },
-    });
-    if let Some(comment) = field.doc.as_deref().or(comment) {
-        column["Comment"] = cut(comment, COMMENT_MAX).into();
-    }
-    column
+fn column(field: &NestedField, current: bool, comment: Option<&str>) -> Result<Column, BuildError> {
+    let comment = field.doc.as_deref().or(comment).map(|text| cut(text, COMMENT_MAX).into());
+    Column::builder()
+        .name(&field.name)
+        .r#type(type_text(&field.field_type))
+        .parameters(FIELD_ID, field.id.to_string())
+        .parameters(FIELD_OPTIONAL, (!field.required).to_string())
+        .parameters(FIELD_CURRENT, current.to_string())
+        .set_comment(comment)
+        .build()
 }
 
 /// A type in Glue's (Hive's) words.
@@ -170,20 +168,20 @@ mod tests {
             field(1, "a"),
             NestedField::required(3, "b", of(PrimitiveType::Timestamptz)).with_doc("é".repeat(200)),
         ];
-        let found =
-            [json!({"Name": "a", "Comment": "by hand"}), json!({"Name": "b", "Comment": "x"})];
-        let columns = columns(&metadata(vec![first, second]), &found);
-        let names: Vec<_> = columns.iter().map(|c| c["Name"].as_str().unwrap()).collect();
+        let found = |name: &str, comment: &str| {
+            Column::builder().name(name).comment(comment).build().unwrap()
+        };
+        let found = [found("a", "by hand"), found("b", "x")];
+        let columns = columns(&metadata(vec![first, second]), &found).unwrap();
+        let names: Vec<_> = columns.iter().map(Column::name).collect();
         assert_eq!(names, ["a", "b", "gone"]);
-        assert_eq!(
-            columns[0],
-            json!({"Name": "a", "Type": "int", "Comment": "by hand", "Parameters": {
-                "iceberg.field.id": "1", "iceberg.field.optional": "true",
-                "iceberg.field.current": "true"}})
-        );
-        assert_eq!(columns[1]["Type"], "timestamp");
-        assert_eq!(columns[1]["Parameters"]["iceberg.field.optional"], "false");
-        assert_eq!(columns[1]["Comment"].as_str().unwrap().len(), 254);
-        assert_eq!(columns[2]["Parameters"]["iceberg.field.current"], "false");
+        let said = |column: &Column, key: &str| column.parameters().unwrap()[key].clone();
+        assert_eq!((columns[0].r#type(), columns[0].comment()), (Some("int"), Some("by hand")));
+        let keys = ["iceberg.field.id", "iceberg.field.optional", "iceberg.field.current"];
+        assert_eq!(keys.map(|key| said(&columns[0], key)), ["1", "true", "true"]);
+        assert_eq!(columns[1].r#type(), Some("timestamp"));
+        assert_eq!(said(&columns[1], "iceberg.field.optional"), "false");
+        assert_eq!(columns[1].comment().unwrap().len(), 254);
+        assert_eq!(said(&columns[2], "iceberg.field.current"), "false");
     }
 }

@@ -1,37 +1,56 @@
 //! What an answer of Glue means: what happened to the call, its class, and what to do.
 
-use serde_json::Value;
+use std::error::Error;
+
+use aws_sdk_glue::config::http::HttpResponse;
+use aws_sdk_glue::error::{ProvideErrorMetadata, SdkError};
 use weir_contract::class::ErrorClass;
 
+use crate::aws::causes;
 use crate::backend::refusal::Refusal;
 use crate::error::CatalogError;
-use crate::http::{Answer, Unanswered};
+use crate::http::Unanswered;
 
-/// The call's own reply, or what its refusal means.
-pub(super) fn reply(action: &str, on: &str, answer: Answer) -> Result<Value, Refusal> {
-    let body: Option<Value> = serde_json::from_slice(&answer.body).ok();
-    if answer.status == 200 {
-        let unread = || Refusal::Unknown(format!("{action} on {on}: an answer that is not JSON"));
-        return body.ok_or_else(unread);
-    }
-    let body = body.unwrap_or_default();
-    let kind = body["__type"].as_str().unwrap_or_default();
-    let kind = kind.rsplit('#').next().unwrap_or_default();
-    let message = ["Message", "message"].iter().find_map(|key| body[key].as_str());
-    Err(refusal(action, on, answer.status, kind, message.unwrap_or("no message")))
-}
-
-/// What it means that there was no answer.
-pub(super) fn silence(action: &str, on: &str, why: &Unanswered) -> Refusal {
-    let text = format!("{action} on {on}: {why}");
-    match (why.unsent, why.anonymous) {
-        (_, true) => Refusal::Failed(CatalogError::denied(format!(
-            "{text}; set aws.access_key_id and aws.secret_access_key, or give the machine, task or \
-             pod a role"
-        ))),
-        (true, _) => Refusal::Failed(CatalogError::retry(text)),
-        (false, _) => Refusal::Unknown(text),
-    }
+/// What the call gave, or what its refusal means.
+pub(super) fn told<T, E>(
+    action: &str,
+    on: &str,
+    sent: Result<T, SdkError<E, HttpResponse>>,
+) -> Result<T, Refusal>
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    let error = match sent {
+        Ok(given) => return Ok(given),
+        Err(error) => error,
+    };
+    let text = || format!("{action} on {on}: {}", causes(&error));
+    Err(match &error {
+        SdkError::ServiceError(refused) => {
+            let status = refused.raw().status().as_u16();
+            let kind = refused.err().code().unwrap_or_default();
+            let message = refused.err().message().unwrap_or("no message");
+            refusal(action, on, status, kind, message)
+        }
+        SdkError::DispatchFailure(lost) => {
+            let why = lost.as_connector_error().and_then(|e| e.source()?.downcast_ref());
+            match why {
+                Some(Unanswered { unsent: true, text, .. }) => {
+                    let text = format!("{action} on {on}: {text}");
+                    Refusal::Failed(CatalogError::retry(text))
+                }
+                Some(why) => Refusal::Unknown(format!("{action} on {on}: {why}")),
+                None => Refusal::Unknown(text()),
+            }
+        }
+        SdkError::ConstructionFailure(_) => Refusal::Failed(CatalogError::bug(text())),
+        SdkError::ResponseError(unread) => {
+            let status = unread.raw().status().as_u16();
+            Refusal::Unknown(format!("{} (status {status})", text()))
+        }
+        // Time-outs, and what a later SDK may add.
+        _ => Refusal::Unknown(text()),
+    })
 }
 
 fn refusal(action: &str, on: &str, status: u16, kind: &str, message: &str) -> Refusal {
@@ -88,9 +107,7 @@ mod tests {
     use super::*;
 
     fn refused(status: u16, kind: &str) -> Refusal {
-        let body = format!(r#"{{"__type":"{kind}","Message":"m"}}"#);
-        reply("glue:UpdateTable", "raw.t", Answer { status, retry_after: None, body: body.into() })
-            .unwrap_err()
+        refusal("glue:UpdateTable", "raw.t", status, kind, "m")
     }
 
     #[test]
@@ -105,8 +122,6 @@ mod tests {
         ] {
             assert!(matches!(refused(status, kind), Refusal::Unknown(_)), "{status} {kind}");
         }
-        let cut = Answer { status: 200, retry_after: None, body: "<html>".into() };
-        assert!(matches!(reply("a", "b", cut), Err(Refusal::Unknown(_))));
     }
 
     #[test]
@@ -115,7 +130,6 @@ mod tests {
         for (kind, class, advice) in [
             ("ThrottlingException", Retry, ""),
             ("AccessDeniedException", Denied, "allow glue:UpdateTable"),
-            ("com.amazonaws.glue#AccessDeniedException", Denied, "allow glue:UpdateTable"),
             ("ExpiredTokenException", Denied, "renew"),
             ("UnrecognizedClientException", Denied, "access key"),
             ("GlueEncryptionException", Denied, "key"),

@@ -145,7 +145,7 @@ impl Client {
                     continue;
                 }
             }
-            let wait = answer.retry_after.map(|wait| wait.min(RETRY_AFTER_MAX));
+            let wait = answer.retry_after().map(|wait| wait.min(RETRY_AFTER_MAX));
             return (reply(call.action, &call.on, answer), wait);
         }
     }

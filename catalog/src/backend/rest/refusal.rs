@@ -83,7 +83,7 @@ mod tests {
     fn refused(status: u16, kind: &str) -> Refusal {
         let body =
             format!(r#"{{"error":{{"message":"m","type":"{kind}","code":{status},"stack":[]}}}}"#);
-        let answer = Answer { status, retry_after: None, body: body.into() };
+        let answer = Answer { status, headers: Default::default(), body: body.into() };
         reply("updateTable", "raw.t", answer).unwrap_err()
     }
 
@@ -98,7 +98,7 @@ mod tests {
         }
         // Something on the way that is no catalog.
         for (status, unknown) in [(404, false), (409, false), (502, true)] {
-            let answer = Answer { status, retry_after: None, body: "<html>".into() };
+            let answer = Answer { status, headers: Default::default(), body: "<html>".into() };
             match reply("updateTable", "raw.t", answer) {
                 Err(Refusal::Unknown(_)) => assert!(unknown, "{status}"),
                 Err(Refusal::Failed(_)) => assert!(!unknown, "{status}"),

@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, body: &'static str) -> Answer {
-        Answer { status, retry_after: None, body: body.into() }
+        Answer { status, headers: Default::default(), body: body.into() }
     }
 
     #[test]

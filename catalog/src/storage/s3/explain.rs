@@ -64,7 +64,7 @@ impl<'a> Answer<'a> {
 }
 
 /// The text of an XML element without members, as it stands.
-pub(crate) fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(&format!("<{name}>"))?;
     Some(rest.split_once(&format!("</{name}>"))?.0.trim())
 }
