@@ -22,6 +22,8 @@ use crate::error::{CatalogError, Result};
 const MARGIN: Duration = Duration::from_secs(5 * 60);
 /// What lives for less is asked for again after this time, not at every call.
 const KEPT_MIN: Duration = Duration::from_secs(1);
+/// What refusals of IAM Identity Center speak of.
+const LOGIN: [&str; 3] = ["sso", "access token", "session token not found"];
 /// The codes of refusals that pass.
 const PASSING: [&str; 6] = [
     "Throttling",
@@ -82,7 +84,7 @@ impl Kept {
                 "; set aws.access_key_id and aws.secret_access_key, or give the machine, task or \
                  pod a role"
             }
-            _ if text.to_lowercase().contains("sso") => {
+            _ if LOGIN.iter().any(|word| text.to_lowercase().contains(word)) => {
                 let profile = variable("AWS_PROFILE").map(|name| format!(" --profile {name}"));
                 let profile = profile.unwrap_or_default();
                 &format!("; if nobody is logged in, or no longer: aws sso login{profile}")

@@ -205,9 +205,10 @@ fn a_login_of_identity_center() -> Result<()> {
     }});
     let portal = HttpServer::start(move |request| {
         let known = request.header("x-amz-sso_bearer_token") == Some("logged-in");
-        let asked = "/federation/credentials?account_id=123456789012&role_name=Lake";
-        let good = known && request.target == asked;
-        let (status, body) = if good { (200, role.to_string()) } else { (401, "no".into()) };
+        let asked = ["/federation/credentials?", "account_id=123456789012", "role_name=Lake"];
+        let good = known && asked.iter().all(|part| request.target.contains(part));
+        let refused = r#"{"__type": "UnauthorizedException", "message": "Session token not found or invalid"}"#;
+        let (status, body) = if good { (200, role.to_string()) } else { (401, refused.into()) };
         Some(Reply { status, body: body.into(), ..Reply::default() })
     })?;
     stand.write(
@@ -218,10 +219,10 @@ fn a_login_of_identity_center() -> Result<()> {
     )?;
     let portal = portal.endpoint();
     let environment = [("AWS_PROFILE", "people"), ("AWS_ENDPOINT_URL_SSO", portal.as_str())];
-    let login = |until: chrono::DateTime<Utc>| {
+    let login = |token: &str, until: chrono::DateTime<Utc>| {
         let until = until.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
         let token = json!({
-            "startUrl": "https://x.awsapps.com/start", "accessToken": "logged-in", "expiresAt": until,
+            "startUrl": "https://x.awsapps.com/start", "accessToken": token, "expiresAt": until,
         });
         // Named by the SHA-1 of "company", as `aws sso login` does.
         let name = "71b21161ffa1e6516bcc072aaf5ef38cbe85b511";
@@ -229,9 +230,14 @@ fn a_login_of_identity_center() -> Result<()> {
     };
     let never = stand.seed(&environment)?.expect(1)?;
     never.says(&["no credentials of AWS", "aws sso login --profile people"])?;
-    login(Utc::now() - TimeDelta::hours(1))?;
+    login("logged-in", Utc::now() - TimeDelta::hours(1))?;
     stand.seed(&environment)?.expect(1)?.says(&["expired", "or no longer"])?;
-    login(in_an_hour())?;
+    login("logged-out", in_an_hour())?;
+    stand
+        .seed(&environment)?
+        .expect(1)?
+        .says(&["Unauthorized", "aws sso login --profile people"])?;
+    login("logged-in", in_an_hour())?;
     stand.all_by(&environment, (LENT, Some(TOKEN)), "eu-west-1")
 }
 
