@@ -38,7 +38,7 @@ impl Wire {
         let body = body.ok_or_else(|| user("a body that is a stream".into()))?;
         let server = parts.uri.host().unwrap_or_default().to_string();
         let request = http::Request::from_parts(parts, HttpRequestBody::from(body));
-        let sending = send(&self.client, &server, &server, request);
+        let sending = send(&self.client, "AWS", &server, request);
         let answer = match self.timeout {
             None => sending.await,
             Some(bound) => tokio::time::timeout(bound, sending)
